@@ -1,4 +1,4 @@
-"""Every error that afield raises on purpose, in one tree.  [P]
+"""Every error that afield raises on purpose, in one tree  [P].
 
 ::
 
@@ -30,6 +30,10 @@ Rules: ``code`` is stable and crosses the wire; ``exit`` is the process status t
 a message says what was expected and what came, ``hint`` what to do. No I/O here.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Optional, Type
+
 
 class AfieldError(Exception):
     """Base of all; ``text`` for people, ``hint`` what to do next, ``details`` plain values for ``--json``."""
@@ -37,18 +41,18 @@ class AfieldError(Exception):
     code = "error"
     exit = 1
 
-    def __init__(self, text, *, hint=None, **details):
+    def __init__(self, text: "str", *, hint: "Optional[str]" = None, **details: "Any") -> "None":
         Exception.__init__(self, text)
         self.text = text
         self.hint = hint
         self.details = details
 
-    def __str__(self):
+    def __str__(self) -> "str":
         return self.text
 
-    def to_value(self):
+    def to_value(self) -> "Dict[str, Any]":
         """Give the plain map that crosses the wire: code, text and, where there are any, hint and details."""
-        value = {"code": self.code, "text": self.text}
+        value = {"code": self.code, "text": self.text}  # type: Dict[str, Any]
         if self.hint:
             value["hint"] = self.hint
         if self.details:
@@ -372,14 +376,14 @@ class Cancelled(TheirFault):
     exit = 130
 
 
-def _tree(root):
+def _tree(root: "Type[AfieldError]") -> "Dict[str, Type[AfieldError]]":
     found = {root.code: root}
     for child in root.__subclasses__():
         found.update(_tree(child))
     return found
 
 
-def from_value(value):
+def from_value(value: "Any") -> "AfieldError":
     """Make the error that ``to_value`` described; an unknown code gives a plain ``AfieldError`` that keeps it.
 
     Raises ProtocolError when value is not such a map.
