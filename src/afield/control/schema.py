@@ -1,0 +1,230 @@
+"""The table of verbs: what a face may ask, since which version, with which arguments, and what comes back. Pure.
+
+Rules: one row a verb; a request is checked against its row before anything is done with it; a new verb or argument gets
+``since``, nothing is ever taken away within a version. What must not go in: how a verb is done.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from afield.control import VERSION
+from afield.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Arg(NamedTuple):
+    """One argument: its kind is a key of KINDS; ``default`` stands for one that was not given."""
+
+    name: str
+    kind: str
+    required: bool = False
+    default: Any = None
+
+
+class Verb(NamedTuple):
+    """One row of the table. ``result`` is for people and for the manual."""
+
+    name: str
+    since: int
+    args: tuple[Arg, ...]
+    result: str
+
+
+class Request(NamedTuple):
+    """A checked request; every argument of the verb is there."""
+
+    id: int
+    verb: str
+    args: dict[str, Any]
+
+
+_PROJECT = Arg("project", "folder", required=True)
+_MACHINE = Arg("machine", "name")
+_PLACE = (_PROJECT, _MACHINE)
+
+_ROWS = (
+    Verb(
+        "hello",
+        1,
+        (Arg("env", "texts"),),
+        "version, pid, since (seconds since the epoch), run (folder of the socket), keeps (what is kept)",
+    ),
+    Verb("status", 1, (Arg("project", "folder"),), "the whole state; with a project only what concerns it"),
+    Verb("watch", 1, (Arg("after", "count"),), "events `change`, one for each change of the state, until closed"),
+    Verb("connect", 1, _PLACE, "place, latency_ms, connect_ms, facts"),
+    Verb("disconnect", 1, (*_PLACE, Arg("stop_agent", "bool", default=False)), "closed"),
+    Verb("up", 1, (*_PLACE, Arg("confirm", "count")), "place, folder, sync: what the first sync did"),
+    Verb("down", 1, (*_PLACE, Arg("stop_agent", "bool", default=False)), "stopped: what was ended"),
+    Verb(
+        "clean",
+        1,
+        (
+            *_PLACE,
+            Arg("files", "bool", default=False),
+            Arg("force", "bool", default=False),
+            Arg("dry_run", "bool", default=False),
+        ),
+        "removed, or would_remove",
+    ),
+    Verb(
+        "sync", 1, (*_PLACE, Arg("dry_run", "bool", default=False), Arg("confirm", "count")), "plan, or what was done"
+    ),
+    Verb("conflicts", 1, _PLACE, "list of conflicts"),
+    Verb("settle", 1, (*_PLACE, Arg("paths", "texts", required=True), Arg("keep", "side", required=True)), "settled"),
+    Verb("history", 1, (*_PLACE, Arg("path", "text"), Arg("side", "side")), "list of what was replaced or removed"),
+    Verb("undo", 1, (*_PLACE, Arg("path", "text"), Arg("side", "side"), Arg("event", "count")), "restored"),
+    Verb(
+        "ls",
+        1,
+        (
+            *_PLACE,
+            Arg("path", "text", default=""),
+            Arg("long", "bool", default=False),
+            Arg("depth", "count", default=1),
+        ),
+        "entries",
+    ),
+    Verb(
+        "get",
+        1,
+        (*_PLACE, Arg("path", "text", required=True), Arg("to", "folder", required=True)),
+        "files, bytes, digest (of one file)",
+    ),
+    Verb(
+        "put",
+        1,
+        (*_PLACE, Arg("path", "text", required=True), Arg("from", "folder"), Arg("executable", "bool", default=False)),
+        "files, bytes, digest (of one file)",
+    ),
+    Verb(
+        "cat",
+        1,
+        (*_PLACE, Arg("path", "text", required=True), Arg("offset", "count", default=0)),
+        "size, digest; events `data`",
+    ),
+    Verb(
+        "forward",
+        1,
+        (*_PLACE, Arg("spec", "text", required=True), Arg("reverse", "bool", default=False)),
+        "id, local, remote",
+    ),
+    Verb("forwards", 1, (), "list of forwards"),
+    Verb("forward-stop", 1, (Arg("id", "count", required=True),), "stopped"),
+    Verb("facts", 1, _PLACE, "the agent's facts"),
+    Verb("processes", 1, _PLACE, "the agent's list of processes"),
+    Verb("kill", 1, (*_PLACE, Arg("id", "hex", required=True), Arg("signal", "count", default=15)), "killed"),
+    Verb("log", 1, (Arg("lines", "count", default=50),), "path, lines"),
+    Verb("stop-daemon", 1, (Arg("force", "bool", default=False),), "stopping, or keeps"),
+    Verb("answer", 1, (Arg("token", "text", required=True), Arg("text", "text"), Arg("yes", "bool")), "taken"),
+    Verb("data", 1, (Arg("data", "base64", default=""), Arg("end", "bool", default=False)), "taken"),
+    Verb("askpass", 1, (Arg("token", "text", required=True), Arg("text", "text", required=True)), "text: the answer"),
+)
+VERBS = {verb.name: verb for verb in _ROWS}
+
+
+def check_request(value: Any) -> Request:
+    """Return the checked request, defaults filled in. Raises UsageError that names what is wrong.
+
+    The error's details have ``id`` when the request had a usable one, so that the answer finds its asker.
+    """
+    if not isinstance(value, dict):
+        raise UsageError(f"expected a JSON object, got {value!r:.80}")
+    number = value.get("id")
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 1 << 53:
+        raise UsageError(f"expected an id from 0 to 2^53, got {number!r:.80}")
+    try:
+        _check_version(value.get("v"))
+        verb = _find(value.get("do"))
+        args = value.get("args", {})
+        if not isinstance(args, dict):
+            raise UsageError(f"{verb.name}: expected args as an object, got {args!r:.80}")
+        return Request(number, verb.name, check_args(verb, args))
+    except UsageError as error:
+        error.details["id"] = number
+        raise
+
+
+def check_args(verb: Verb, given: dict[str, Any]) -> dict[str, Any]:
+    """Return all arguments of verb, each of its kind. Raises UsageError."""
+    known = {arg.name: arg for arg in verb.args}
+    for name in given:
+        if name not in known:
+            raise UsageError(f"{verb.name} has no argument {name!r:.80}", hint=f"known: {', '.join(known) or 'none'}")
+    checked = {}
+    for arg in verb.args:
+        value = given.get(arg.name)
+        if value is None:
+            if arg.required:
+                raise UsageError(f"{verb.name} needs the argument {arg.name!r}")
+            checked[arg.name] = arg.default
+            continue
+        if not _KINDS[arg.kind](value):
+            raise UsageError(f"{verb.name}: {arg.name} expects {_WORDS[arg.kind]}, got {value!r:.80}")
+        checked[arg.name] = value
+    return checked
+
+
+def _check_version(version: Any) -> None:
+    if version != VERSION or isinstance(version, bool):
+        raise UsageError(
+            f"expected version {VERSION} of the control protocol, got {version!r:.40}",
+            hint="this daemon is of another version: end it with `afield down --daemon` and try again",
+        )
+
+
+def _find(name: Any) -> Verb:
+    verb = VERBS.get(name) if isinstance(name, str) else None
+    if verb is None:
+        raise UsageError(f"unknown request {name!r:.80}", hint="known: " + ", ".join(sorted(VERBS)))
+    return verb
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+def _is_folder(value: Any) -> bool:
+    return isinstance(value, str) and "\0" not in value and value.startswith("/")
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and "\0" not in value and 0 < len(value) <= 64 and "/" not in value
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_text(item) for item in value)
+
+
+def _is_hex(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 32 and all(letter in "0123456789abcdef" for letter in value)
+
+
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "text": _is_text,
+    "folder": _is_folder,
+    "name": _is_name,
+    "count": _is_count,
+    "bool": lambda value: isinstance(value, bool),
+    "texts": _is_texts,
+    "side": lambda value: value in ("here", "there"),
+    "hex": _is_hex,
+    "base64": lambda value: isinstance(value, str) and value.isascii(),
+}
+_WORDS = {
+    "text": "a text without NUL",
+    "folder": "an absolute path",
+    "name": "a name of at most 64 characters without '/'",
+    "count": "a whole number that is not negative",
+    "bool": "true or false",
+    "texts": "a list of texts",
+    "side": "here or there",
+    "hex": "32 hexadecimal digits",
+    "base64": "base64 text",
+}

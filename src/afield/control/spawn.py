@@ -1,0 +1,70 @@
+"""Starts the daemon as a process of its own and waits until it listens.
+
+Rules: the daemon gets its own session, no terminal, its log as stdout and stderr, and no other handle of the starter;
+it tells through a pipe that it listens, or why not. What must not go in: the connection to it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+
+from afield.control import paths
+
+# site is not run (-S: 5 to 35 ms, interpreter-wide .pth files); afield's own folder is all that the daemon needs.
+_CODE = "import sys; sys.path.insert(0, sys.argv[1]); from afield.daemon.main import main; sys.exit(main(sys.argv[2:]))"
+# Start-up takes 0.1 s; a loaded machine or a cold disk may take some seconds.
+_READY_SECONDS = 20.0
+
+
+def daemon_command(*, ready: int | None = None, dial: tuple[str, str | None] | None = None) -> list[str]:
+    """Give the argv of a daemon; ``ready`` is the inherited pipe end that is told when it listens."""
+    source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    argv = [sys.executable, "-I", "-S", "-c", _CODE, source]
+    if ready is not None:
+        argv += ["--ready", str(ready)]
+    if dial is not None:
+        argv += ["--dial", dial[0], dial[1] or ""]
+    return argv
+
+
+def spawn_daemon(dial: tuple[str, str | None] | None = None) -> str:
+    """Start a daemon; return "" when it listens or another one has the lock, else the reason why it cannot."""
+    log = paths.log_path()
+    paths.make_private(paths.state_folder())
+    paths.make_private(os.path.dirname(log))
+    reader, writer = os.pipe()
+    try:
+        os.set_inheritable(writer, True)
+        try:
+            _spawn(daemon_command(ready=writer, dial=dial), log)
+        finally:
+            os.close(writer)
+        return _wait_ready(reader)
+    finally:
+        os.close(reader)
+
+
+def _spawn(argv: list[str], log: str) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    # nohup and background jobs of a shell ignore signals; the daemon must not inherit that for its own children.
+    defaults = [signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE]
+    return os.posix_spawn(
+        argv[0], argv, os.environ, file_actions=actions, setsid=True, setsigmask=[], setsigdef=defaults
+    )
+
+
+def _wait_ready(reader: int) -> str:
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    if not poll.poll(_READY_SECONDS * 1000):
+        return f"it is not ready after {_READY_SECONDS:g} s"
+    told = os.read(reader, 4096).decode("utf-8", "replace")
+    return "" if told in ("", "ready\n") else told.strip()
