@@ -1,0 +1,54 @@
+"""``local://``: a Python of this machine in a folder of its own; the embedded default, and what the tests and the demo use."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+from afield.errors import AfieldError, ConfigError
+from afield.transports.base import Dial, Place
+from afield.transports.explain import explain_start
+
+
+class LocalTransport:
+    """Opens the stream to a subprocess.
+
+    ``place.path`` is the folder that stands for the home of afield there; empty: ``$XDG_DATA_HOME/afield/local``.
+    Options: ``python`` (an absolute path; ours when not given).
+    """
+
+    scheme = "local"
+    patience = 30.0  # a cold start of Python from a slow disk; there is no network to wait for
+
+    def __init__(self, place: Place, options: Mapping[str, str] | None = None) -> None:
+        self.place = place
+        self.home = os.path.abspath(place.path) if place.path else _default_home()
+        self._python = (options or {}).get("python")
+
+    def command(self, python: str | None, starter: str, *, fresh: bool = False) -> Dial:  # noqa: ARG002 nothing is shared here
+        """See Transport.command."""
+        name = python or self._python or sys.executable
+        if not name:
+            raise ConfigError("this Python does not know its own path", hint="set python = to the absolute path of one")
+        # Settings of our own interpreter would reach every program at the place.
+        env = {
+            key: value
+            for key, value in os.environ.items()
+            if key not in {"PYTHONHOME", "PYTHONPATH", "__PYVENV_LAUNCHER__"}
+        }
+        env["AFIELD_HOME"] = self.home
+        return Dial([os.path.expanduser(name), "-I", "-S", "-c", starter], env)
+
+    def explain(self, status: int | None, stderr: str, noise: str) -> AfieldError:
+        """See Transport.explain."""
+        return explain_start(self.describe(), status, stderr, noise)
+
+    def describe(self) -> str:
+        """See Transport.describe."""
+        return "local://" + (self.place.path or "")
+
+
+def _default_home() -> str:
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return os.path.join(data, "afield", "local")
