@@ -1,1 +1,1 @@
-"""cli."""
+"""The command line: reads words, asks the daemon, prints. Imports control, config and errors only."""

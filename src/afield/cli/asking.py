@@ -1,0 +1,59 @@
+"""How a verb asks the daemon: the project of the working folder, the machine named, events to the terminal."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from afield.config.load import Project, load_project
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from afield.cli.terminal import Terminal
+
+    Want = Callable[[int, int], bytes]
+
+
+def project_of(args: argparse.Namespace) -> tuple[Project, str]:
+    """Load the project of the working folder and the name of the machine in use. Raises NoProject, ConfigError."""
+    project = load_project()
+    return project, project.machine(getattr(args, "machine", None)).name
+
+
+def ask(verb: str, args: argparse.Namespace, terminal: Terminal, *, want: Want | None = None, **fields: Any) -> Any:
+    """Ask the daemon about this project and machine; starts the daemon by need. Raises AfieldError."""
+    project, machine = project_of(args)
+    dial = (project.folder, machine)
+    return ask_plain(verb, terminal, dial=dial, want=want, project=project.folder, machine=machine, **fields)
+
+
+def ask_plain(
+    verb: str,
+    terminal: Terminal,
+    *,
+    start: bool = True,
+    dial: tuple[str, str | None] | None = None,
+    want: Want | None = None,
+    **fields: Any,
+) -> Any:
+    """Ask the daemon anything; None values are left out. Raises AfieldError, DaemonError without a daemon when not start."""
+    from afield.cli.faces import Faces
+    from afield.control.client import connect
+
+    with connect(start=start, dial=dial) as client:
+        try:
+            return client.request(verb, fields, events=Faces(terminal, want))
+        finally:
+            terminal.end_progress()
+
+
+def there_path(text: str) -> str:
+    """Give the text of a path there as the daemon takes it: a trailing slash has no meaning of its own."""
+    return text.rstrip("/") or ("/" if text.startswith("/") else "")
+
+
+def here_path(text: str) -> str:
+    """Give an absolute local path."""
+    return os.path.abspath(os.path.expanduser(text))

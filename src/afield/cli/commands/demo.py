@@ -1,0 +1,53 @@
+"""See it all in a minute: a small project, a place, every main command, and a table of what happened and how long it took.
+
+Without an argument the place is a folder of its own on this machine (local://). Nothing of yours is touched: the demo has its
+own daemon, settings and project in a temporary folder, and removes them. `afield demo ssh://me@host` does the same there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from afield.cli.demo import Demo
+from afield.cli.parse import add_json
+from afield.cli.render import table
+
+if TYPE_CHECKING:
+    from afield.cli.terminal import Terminal
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_json(parser)
+    parser.add_argument("place", nargs="?", default="local://", help="ssh://user@host or local:// (default)")
+    parser.add_argument(
+        "--ssh", action="append", default=[], metavar="WORD", help="an extra word for ssh; repeat for several"
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the demo's project and what is there, and say where")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Run the steps; exit status 1 when one did not do what it shows."""
+    demo = Demo(args.place, ssh_words=tuple(args.ssh), keep=args.keep, say=terminal.note)
+    rows = demo.run()
+    good = all(row["ok"] for row in rows)
+    text = table(
+        [
+            ["", "step", "what happened", "took"],
+            *(["✓" if row["ok"] else "✗", row["step"], row["what"], took(row["seconds"])] for row in rows),
+        ]
+    )
+    terminal.result({"place": args.place, "ok": good, "steps": rows}, text)
+    return 0 if good else 1
+
+
+def took(seconds: float) -> str:
+    """Give a duration in the unit that fits."""
+    return (
+        f"{seconds * 1000:.1f} ms"
+        if seconds < 0.1
+        else f"{seconds * 1000:.0f} ms"
+        if seconds < 10
+        else f"{seconds:.1f} s"
+    )

@@ -1,0 +1,59 @@
+"""Link, first sync, then live sync in the background.
+
+From then on a file saved here is there within milliseconds, and what programs write there comes back. Before a large first
+upload afield says what goes and asks. Running it again is harmless.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from afield.cli.asking import ask_plain
+from afield.cli.parse import add_json, add_machine
+from afield.cli.render import up_text
+from afield.config.load import load_project
+from afield.config.schema import parse_size
+from afield.errors import NeedsConfirmation
+
+if TYPE_CHECKING:
+    from afield.cli.terminal import Terminal
+
+ALL = 1 << 62  # a number of bytes that no upload reaches: agreed to all
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_machine(parser)
+    add_json(parser)
+    parser.add_argument("-y", "--yes", action="store_true", help="agree to a large first upload")
+    parser.add_argument("--up-to", metavar="SIZE", help="agree to a first upload of at most this size, such as '5 GB'")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no notes")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Bring the project up; asks once when the upload is large."""
+    allowed = ALL if args.yes else parse_size(args.up_to) if args.up_to else None
+    project = load_project()
+    machine = project.machine(args.machine).name
+    done = bring_up(project.folder, machine, terminal, allowed=allowed)
+    terminal.result(done, up_text(project.name, machine, done))
+    return 0
+
+
+def bring_up(
+    project: str, machine: str | None, terminal: Terminal, *, allowed: int | None, sync: bool = True
+) -> dict[str, Any]:
+    """Link and (with sync) first sync of a project folder; asks when the upload is larger than allowed bytes. Raises AfieldError."""
+    verb = "up" if sync else "connect"
+    dial = (project, machine)
+    fields: dict[str, Any] = {"project": project, "machine": machine}
+    agreed: dict[str, Any] = {"confirm": allowed} if sync else {}
+    try:
+        done: dict[str, Any] = ask_plain(verb, terminal, dial=dial, **fields, **agreed)
+    except NeedsConfirmation as question:
+        terminal.end_progress()
+        if not terminal.confirm(question.text):
+            raise
+        done = ask_plain(verb, terminal, **fields, confirm=ALL)
+    return done

@@ -1,0 +1,98 @@
+"""The door of the command line: finds the verb, runs it, turns errors into messages and exact exit statuses.
+
+Rules: nothing is imported that the verb does not need (start-up is part of every command); data goes to stdout, all else to
+stderr. What must not go in: what any verb does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from afield import __version__
+from afield.cli.verbs import BY_NAME, overview
+
+TYPE_CHECKING = False  # importing typing would cost more than all the rest of --help
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for a program that a closed pipe ended
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit status; never raises for what a user or a place did."""
+    words = sys.argv[1:] if argv is None else argv
+    if "_ARGCOMPLETE" in os.environ:
+        from afield.cli.completing import complete
+
+        complete()
+    try:
+        status = _dispatch(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output went away: end quietly, and keep the interpreter from writing to it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _BROKEN_PIPE
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _dispatch(words: list[str]) -> int:
+    while words[:1] == ["-C"] and len(words) > 1:
+        try:
+            os.chdir(words[1])
+        except OSError as error:
+            return _usage(f"-C {words[1]}: {error.strerror}")
+        words = words[2:]
+    if not words or words[0] in ("-h", "--help", "help"):
+        if words[:1] == ["help"] and len(words) > 1:
+            return _dispatch([words[1], "--help"])
+        sys.stdout.write(overview("afield", __version__) + "\n")
+        return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        sys.stdout.write(f"afield {__version__}\n")
+        return 0
+    if words[0] == "shim-run" and len(words) >= 4:
+        from afield.cli.commands import runs
+
+        return _guarded(lambda: runs.main_for_shim(words[1:]))
+    verb = BY_NAME.get(words[0])
+    if verb is None:
+        return _unknown(words[0])
+    if verb.module == "runs":
+        from afield.cli.commands import runs
+
+        return _guarded(lambda: runs.main(verb.name, words[1:]))
+    from afield.cli.parse import run_verb
+
+    return _guarded(lambda: run_verb(verb, words[1:]))
+
+
+def _guarded(action: Callable[[], int]) -> int:
+    from afield.errors import AfieldError
+
+    try:
+        return action()
+    except AfieldError as error:
+        from afield.cli.terminal import report
+
+        report(error)
+        return error.exit
+
+
+def _usage(text: str) -> int:
+    sys.stderr.write(f"afield: {text}\n")
+    return 2
+
+
+def _unknown(word: str) -> int:
+    import difflib
+
+    near = difflib.get_close_matches(word, list(BY_NAME), n=1)
+    hint = f"did you mean: afield {near[0]}" if near else "all commands: afield --help"
+    return _usage(f"no command {word!r}\nhint: {hint}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""The daemon's state → the page of `afield status`. Pure: ``now`` comes in."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from afield.cli.terminal import colour, printable
+
+_SIGNS = {
+    "connected": ("●", "green"),
+    "idle": ("○", "dim"),
+    "dialing": ("◌", "yellow"),
+    "waiting": ("◌", "yellow"),
+    "needs-login": ("!", "red"),
+    "failed": ("✗", "red"),
+}
+
+
+def status_text(state: dict[str, Any], now: float | None = None) -> str:
+    """Give the page: one block a project, then what is carried and what runs."""
+    clock = time.time() if now is None else now
+    places = state.get("places") or {}
+    projects = state.get("projects") or {}
+    blocks = [
+        _project(project, places.get(str(project.get("place_key"))) or {}, clock) for project in projects.values()
+    ]
+    used = {str(project.get("place_key")) for project in projects.values()}
+    blocks += [_place(place, clock) for key, place in places.items() if key not in used]
+    if not blocks:
+        blocks = [["nothing is up here; start with: afield up"]]
+    lines = [line for block in blocks for line in [*block, ""]]
+    lines += (
+        _forwards(state.get("forwards") or {})
+        + _runs(state.get("runs") or {}, clock)
+        + _daemon(state.get("daemon") or {}, clock)
+    )
+    return "\n".join(lines).rstrip()
+
+
+def ago(seconds: float) -> str:
+    """Give a span as people say it: 5 s, 3 min, 2 h, 4 d."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size * 2:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def _project(project: dict[str, Any], place: dict[str, Any], now: float) -> list[str]:
+    lines = [colour(printable(f"{project.get('project')} on {project.get('machine')}"), "bold")]
+    lines += ["  " + line for line in _place(place, now)]
+    lines.append(f"  folder   {printable(str(project.get('folder')))}")
+    sync = project.get("sync") or {}
+    if sync or project.get("up"):
+        lines += _sync(sync)
+    lines += _problems(project.get("problems") or [])
+    return lines
+
+
+def _place(place: dict[str, Any], now: float) -> list[str]:
+    name = str(place.get("state") or "idle")
+    sign, tint = _SIGNS.get(name, ("?", "yellow"))
+    text = f"link     {colour(sign + ' ' + name, tint)}, {printable(str(place.get('place') or '?'))}"
+    if place.get("latency_ms") is not None and name == "connected":
+        text += f", {place['latency_ms']:.1f} ms away"
+    lines = [text]
+    if place.get("why"):
+        lines.append(f"         {printable(str(place['why']))}")
+    if place.get("hint"):
+        lines.append(f"         hint: {printable(str(place['hint']))}")
+    if place.get("next_try") and name == "waiting":
+        lines.append(f"         next try in {ago(place['next_try'] - now)}")
+    agent = place.get("agent") or {}
+    if agent:
+        lines.append(f"agent    {_agent(agent)}")
+    return lines
+
+
+def _agent(agent: dict[str, Any]) -> str:
+    parts = [f"process {agent['pid']}"] if agent.get("pid") else []
+    if agent.get("rss"):
+        parts.append(f"{agent['rss'] / 1e6:.0f} MB")
+    if agent.get("processes") is not None:
+        parts.append(f"{agent['processes']} processes")
+    if agent.get("disk") is not None:
+        parts.append(f"{agent['disk'] / 1e6:.1f} MB on disk")
+    if agent.get("python"):
+        parts.append(f"Python {agent['python']}")
+    return printable(", ".join(parts))
+
+
+def _sync(sync: dict[str, Any]) -> list[str]:
+    words = [str(sync.get("state") or "?")]
+    if sync.get("mode"):
+        words.append(str(sync["mode"]))
+    if sync.get("files") is not None:
+        words.append(f"{sync['files']:,} files")
+    lines = [f"  sync     {printable(', '.join(words))}"]
+    if sync.get("why"):
+        lines.append(f"           {printable(str(sync['why']))}")
+    conflicts = sync.get("conflicts") or []
+    count = conflicts if isinstance(conflicts, int) else len(conflicts)
+    if count:
+        lines.append(colour(f"           {count} in conflict: afield conflicts", "red"))
+    biggest = (sync.get("ignored") or {}).get("largest") or []
+    if biggest:
+        named = ", ".join(f"{printable(str(path))} ({number / 1e6:.0f} MB)" for path, number in biggest[:3])
+        lines.append(f"           left out: {named}")
+    lines += _problems(sync.get("problems") or [])
+    return lines
+
+
+def _problems(problems: list[Any]) -> list[str]:
+    lines = []
+    for problem in problems[:10]:
+        if isinstance(problem, dict):
+            text = str(problem.get("text") or problem)
+            if problem.get("path") and str(problem["path"]) not in text:
+                text = f"{problem['path']}: {text}"
+        else:
+            text = str(problem)
+        lines.append(colour(f"           problem: {printable(text)}", "yellow"))
+        if isinstance(problem, dict) and problem.get("hint"):
+            lines.append(f"           hint: {printable(str(problem['hint']))}")
+    if len(problems) > 10:
+        lines.append(f"           and {len(problems) - 10} more problems")
+    return lines
+
+
+def _forwards(forwards: dict[str, Any]) -> list[str]:
+    return [
+        f"port     {printable(str(item.get('local')))} here {'←' if item.get('reverse') else '→'} {printable(str(item.get('remote')))} there ({key})"
+        for key, item in forwards.items()
+    ]
+
+
+def _runs(runs: dict[str, Any], now: float) -> list[str]:
+    return [
+        f"runs     {printable(str(item.get('label')))}, {item.get('state')}, for {ago(now - (item.get('since') or now))}"
+        for item in runs.values()
+    ]
+
+
+def _daemon(daemon: dict[str, Any], now: float) -> list[str]:
+    if not daemon:
+        return []
+    text = f"daemon   process {daemon.get('pid')}, version {daemon.get('version')}, for {ago(now - (daemon.get('since') or now))}"
+    if daemon.get("rss"):
+        text += f", {daemon['rss'] / 1e6:.0f} MB"
+    return [text]

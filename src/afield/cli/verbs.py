@@ -1,0 +1,66 @@
+"""The table of verbs: name, module, one line of help, group. Pure, and cheap to import: `afield --help` reads only this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Verb:
+    """``module`` is below ``afield.cli.commands`` and is imported when the verb is used."""
+
+    name: str
+    module: str
+    help: str
+    group: str
+
+
+GROUPS: Final = ("start", "run", "files", "look", "more")
+TITLES: Final = {"start": "set up and stop", "run": "run there", "files": "files", "look": "look", "more": "more"}
+VERBS: Final = (
+    Verb("init", "init", "name the place of this project: writes afield.toml and checks the login", "start"),
+    Verb("up", "up", "link, first sync, then live sync in the background", "start"),
+    Verb("down", "down", "stop the sync and the link of this project", "start"),
+    Verb("clean", "clean", "remove every trace of afield from the place", "start"),
+    Verb("keys", "keys", "make the key login to a host work: afield keys setup HOST", "start"),
+    Verb("demo", "demo", "see it all in a minute, in a place of its own on this machine", "start"),
+    Verb("python", "runs", "like python, there: afield python train.py --lr 0.1", "run"),
+    Verb("run", "runs", "run any command there: afield run nvidia-smi", "run"),
+    Verb("shell", "runs", "a login shell there", "run"),
+    Verb("forward", "forward", "carry a port here: afield forward 8000", "run"),
+    Verb("sync", "sync", "sync now, or show what a sync would do (--dry-run)", "files"),
+    Verb("conflicts", "conflicts", "list the paths that changed on both sides", "files"),
+    Verb("undo", "undo", "bring back what the last sync replaced or deleted", "files"),
+    Verb("history", "history", "list what syncs replaced or deleted", "files"),
+    Verb("ls", "ls", "list a folder there", "files"),
+    Verb("get", "get", "copy a file or folder from there", "files"),
+    Verb("put", "put", "copy a file or folder to there", "files"),
+    Verb("cat", "cat", "print a file that is there", "files"),
+    Verb("status", "status", "links, sync, conflicts, agents", "look"),
+    Verb("facts", "facts", "what the place has: system, Pythons, memory, disks, GPUs", "look"),
+    Verb("processes", "processes", "what runs there through afield; --kill ID ends one", "look"),
+    Verb("config", "config", "every setting, its value and where it comes from", "look"),
+    Verb("daemon", "daemon", "start, stop or read the log of the background process", "more"),
+    Verb("completion", "completion", "print the completion script of bash, zsh or fish", "more"),
+)
+BY_NAME: Final = {verb.name: verb for verb in VERBS}
+
+
+def overview(program: str, version: str) -> str:
+    """Give the text of ``--help``."""
+    lines = [
+        f"usage: {program} [-C FOLDER] COMMAND …",
+        "",
+        "Your Python, far afield: files stay here, Python runs there.",
+        "",
+    ]
+    for group in GROUPS:
+        lines.append(f"{TITLES[group]}:")
+        lines += [f"  {verb.name:<12}{verb.help}" for verb in VERBS if verb.group == group]
+        lines.append("")
+    lines += [
+        "first steps:  afield init ssh://me@host   then   afield up   then   afield python script.py",
+        f"each command has its own --help; version {version}",
+    ]
+    return "\n".join(lines)
