@@ -15,6 +15,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Self
 
 SSHD = next((p for p in ("/usr/sbin/sshd", "/usr/bin/sshd", "/usr/local/sbin/sshd") if os.access(p, os.X_OK)), None)
 
@@ -78,13 +79,13 @@ class Sshd:
     def place(self) -> str:
         return f"ssh://{self.host}"
 
-    def __enter__(self) -> Sshd:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self) -> Sshd:
+    def start(self) -> Self:
         if SSHD is None:
             raise FileNotFoundError("no sshd on this machine: install the OpenSSH server")
         self._make_files()

@@ -1,1 +1,1 @@
-"""link."""
+"""The asyncio side of a link: dial, resume, streams, forwards. Empty on purpose: a daemon dials before it imports asyncio."""

@@ -59,6 +59,10 @@ class Transport(Protocol):
     scheme: str
     #: Time (s) that a dial may take before it is given up, questions to the user not counted.
     patience: float
+    #: Nobody can be asked: fail instead of waiting for an answer. Set by who dials.
+    batch: bool
+    #: Whether ``command("!", …)`` searches the place for a Python without trusting the first ``python3``.
+    can_search: bool
 
     def command(self, python: str | None, starter: str, *, fresh: bool = False) -> Dial:
         """Say what opens the stream: ``python -I -S -c starter`` at the place.

@@ -149,6 +149,10 @@ WAY = (
         "the connection to {place} broke: {said}",
         "the server may be overloaded or restarting, or a firewall ends it: {try}",
     ),
+)
+
+#: Failures of the command that the user put around ssh: any status.
+AROUND = (
     _rule(
         r"Cannot open network namespace|setting the network namespace",
         errors.BadTransport,
@@ -227,7 +231,7 @@ def explain_ssh(place: str, status: int | None, stderr: str, noise: str) -> Afie
     """Explain a stream through ssh that did not open; ``place`` is how people call it, such as ``ssh://me@gpu1``."""
     # ssh's own failures end with 255; a program there can too, so the table for the place comes second and not never.
     tables = (WAY, START) if status in {255, None} or (status is not None and status < 0) else (START, WAY)
-    return _explain(tables, place, status, stderr, noise)
+    return _explain((AROUND, *tables), place, status, stderr, noise)
 
 
 def explain_start(place: str, status: int | None, stderr: str, noise: str) -> AfieldError:

@@ -20,6 +20,8 @@ class LocalTransport:
 
     scheme = "local"
     patience = 30.0  # a cold start of Python from a slow disk; there is no network to wait for
+    can_search = False
+    batch = False
 
     def __init__(self, place: Place, options: Mapping[str, str] | None = None) -> None:
         self.place = place

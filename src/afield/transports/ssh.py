@@ -37,6 +37,7 @@ class SshTransport:
 
     scheme = "ssh"
     patience = 60.0  # several hops and a loaded login node take half a minute; ssh's own ConnectTimeout may be shorter
+    can_search = True
 
     def __init__(self, place: Place, options: Mapping[str, str] | None = None, *, batch: bool = False) -> None:
         options = options or {}

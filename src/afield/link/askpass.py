@@ -1,0 +1,148 @@
+"""Questions of ssh (passwords, one-time codes, new host keys) answered by whoever stands in front of a terminal.
+
+The daemon that runs ssh has no terminal, so ssh calls the program named by SSH_ASKPASS: a script of a few lines in a 0700
+folder that connects to a 0600 socket there, shows a random token from its environment, passes the question and prints the
+answer. Rules: an answer is never logged, stored, or put on a command line; without a token nothing is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+
+from afield.errors import Cancelled
+
+Ask = Callable[[str, bool], Awaitable[str]]
+
+_LIMIT = 64 * 1024  # a question is a line or a banner; more is not from ssh
+_TOKEN = "AFIELD_ASKPASS_TOKEN"  # noqa: S105 the name of a variable
+_SOCKET = "AFIELD_ASKPASS_SOCKET"
+
+# Written out rather than run from the package: an installed file has no executable bit.
+_HELPER = """\
+import os, socket, sys
+link = socket.socket(socket.AF_UNIX)
+link.connect(os.environ["AFIELD_ASKPASS_SOCKET"])
+kind = os.environ.get("SSH_ASKPASS_PROMPT", "")
+words = [os.environ["AFIELD_ASKPASS_TOKEN"], kind, " ".join(sys.argv[1:])]
+link.sendall(b"\\0".join(os.fsencode(word) for word in words))
+link.shutdown(socket.SHUT_WR)
+answer = b""
+while True:
+    piece = link.recv(65536)
+    if not piece:
+        break
+    answer += piece
+if not answer.startswith(b"+"):
+    sys.exit(1)
+os.write(1, answer[1:] + b"\\n")
+"""
+
+
+class Askpass:
+    """Makes the socket and the helper at once, so that ssh can start before the loop runs; ``serve`` begins to answer.
+
+    ``env()`` goes to ssh; ``pending`` counts the questions that are open (a dial waits longer then); ``refused`` says that
+    the last one was given up by the user.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        self.folder = tempfile.mkdtemp(prefix="afield-ask-", dir=folder)  # 0700 by its definition
+        self._token = secrets.token_hex(16)
+        self._path = os.path.join(self.folder, "socket")
+        self.helper = os.path.join(self.folder, "ask")
+        self._write_helper()
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(self._path)
+        os.chmod(self._path, 0o600)
+        self._socket.listen(8)
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ask: Ask | None = None
+        self.pending = 0
+        self.refused = False
+
+    def _write_helper(self) -> None:
+        program = self.helper + ".py"
+        with open(program, "w", encoding="utf-8") as file:
+            file.write(_HELPER)
+        quoted = [word.replace("'", "'\\''") for word in (sys.executable, program)]
+        fd = os.open(self.helper, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700)
+        with open(fd, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\nexec '{quoted[0]}' -I -S '{quoted[1]}' \"$@\"\n")
+
+    def env(self) -> dict[str, str]:
+        """Give what ssh needs in its environment. DISPLAY: an ssh before 8.4 calls the program only when it is set."""
+        env = {"SSH_ASKPASS": self.helper, "SSH_ASKPASS_REQUIRE": "force", _SOCKET: self._path, _TOKEN: self._token}
+        if "DISPLAY" not in os.environ:
+            env["DISPLAY"] = "afield"
+        return env
+
+    async def serve(self, ask: Ask) -> None:
+        """Answer from now on with ``await ask(prompt, secret)``; raising Cancelled there refuses the question."""
+        self._ask = ask
+        if self._server is None:
+            self._server = await asyncio.start_unix_server(self._connected, sock=self._socket)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            answer = await self._answer(reader)
+            if answer is not None:
+                writer.write(b"+" + answer.encode())
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader) -> str | None:
+        data = b""
+        while len(data) <= _LIMIT:
+            piece = await reader.read(_LIMIT)
+            if not piece:
+                break
+            data += piece
+        token, _, rest = data.decode("utf-8", "replace").partition("\0")
+        kind, _, prompt = rest.partition("\0")
+        if not secrets.compare_digest(token.encode(), self._token.encode()) or len(data) > _LIMIT:
+            return None
+        if self._ask is None or kind == "none":
+            return None  # a notice ("touch the key"): nothing to answer, ssh ends the helper when it is done
+        self.pending += 1
+        try:
+            answer = await self._ask(prompt, is_secret(prompt, kind))
+        except Cancelled:
+            self.refused = True
+            return None
+        finally:
+            self.pending -= 1
+        if kind == "confirm" and answer.strip().lower() not in {"y", "yes"}:
+            self.refused = True
+            return None
+        return answer
+
+    async def close(self) -> None:
+        """End the socket and the open questions, and remove the folder."""
+        for task in list(self._tasks):
+            task.cancel()
+        if self._server is not None:
+            self._server.close()
+        self._socket.close()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=1)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def is_secret(prompt: str, kind: str = "") -> bool:
+    """Decide whether the answer must not be shown while it is typed: everything but a yes-or-no question about a host key."""
+    return kind != "confirm" and "(yes/no" not in prompt and "'yes'" not in prompt

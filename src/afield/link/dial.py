@@ -1,0 +1,173 @@
+"""One dial: start the command, find the starter's word behind the login noise, send the agent when it is missing, say hello.
+
+Rules: every way a dial can end is an error with a hint; the process and its descriptors are gone when it fails. Whether
+and when to dial again is not decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+from afield import errors
+from afield.deploy import bundle as bundles
+from afield.deploy import starter
+from afield.errors import AfieldError
+from afield.link import spawn
+from afield.link.askpass import Askpass
+from afield.link.carrier import READ_SIZE, Carrier
+from afield.link.session import Session
+from afield.transports.base import Dial, Transport
+from afield.transports.explain import printable
+
+Spawn = Callable[[Dial], spawn.Process]
+HELLO_WAIT = 20.0  # s from the starter's word to the agent's hello: it may compile on a slow, loaded node
+
+
+class Opened:
+    """A carrier whose hello was accepted; ``resumed`` tells whether the session of before goes on, ``gone`` that it is unknown."""
+
+    def __init__(self, carrier: Carrier, reply: starter.Reply, answer: bool | str) -> None:
+        self.carrier = carrier
+        self.reply = reply
+        self.gone = isinstance(answer, str)
+        self.resumed = answer is True
+
+
+class Dialer:
+    """Dials one transport, any number of times."""
+
+    def __init__(self, transport: Transport, *, askpass: Askpass | None = None, start: Spawn = spawn.spawn) -> None:
+        self.transport = transport
+        self.askpass = askpass
+        self._start = start
+        self._buffer = bytearray(READ_SIZE)
+        self.exe: str | None = None  # what `python3` turned out to be: saves a shim's start at every later dial
+        self._search = False
+
+    def _command(self, *, fresh: bool) -> Dial:
+        text = starter.render(bundles.build())
+        dial = self.transport.command("!" if self._search else self.exe, text, fresh=fresh)
+        if self.askpass is not None:
+            dial = Dial(dial.argv, {**(os.environ if dial.env is None else dial.env), **self.askpass.env()}, dial.cwd)
+        return dial
+
+    async def open(
+        self,
+        session: Session,
+        answer: asyncio.Future[bool | str],
+        *,
+        adopted: spawn.Process | None = None,
+        fresh: bool = False,
+    ) -> Opened:
+        """Dial and attach the session; ``answer`` is set by its callbacks (resumed or not; a text: refused).
+
+        Raises the error that explains the failure.
+        """
+        if self.askpass is not None:
+            self.askpass.refused = False
+        loop = asyncio.get_running_loop()
+        replied: asyncio.Future[starter.Reply] = loop.create_future()
+        ended: asyncio.Future[None] = loop.create_future()
+        parser = starter.ReplyParser()
+
+        def feed(data: memoryview) -> None:
+            try:
+                reply = parser.feed(bytes(data))
+            except AfieldError as error:
+                if not replied.done():
+                    replied.set_exception(error)
+                return
+            if reply is not None and not replied.done():
+                replied.set_result(reply)
+
+        def end() -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        process = adopted or self._start(self._command(fresh=fresh))
+        carrier = Carrier(process, buffer=self._buffer, received=feed, writable=lambda: None, ended=end)
+        try:
+            reply = await self._first(replied, ended, self.transport.patience)
+            if reply is None:
+                raise await self._explain(carrier, parser.noise, timed_out=not ended.done())
+            self._check(reply)
+            if reply.need:
+                carrier.write([bundles.build().data])
+            self.exe = reply.exe or self.exe
+            session.attach(carrier)
+            if parser.rest:
+                session.receive(memoryview(parser.rest))
+            said = await self._first(answer, ended, HELLO_WAIT)
+            if said is None:
+                raise await self._explain_agent(carrier, parser.noise, timed_out=not ended.done())
+            return Opened(carrier, reply, said)
+        except BaseException as error:
+            session.detach()
+            self.exe = None if isinstance(error, errors.PlaceError) else self.exe
+            await asyncio.shield(carrier.end())
+            raise
+
+    async def _first(self, wanted: asyncio.Future[Any], ended: asyncio.Future[None], seconds: float) -> Any:
+        """Wait for ``wanted``; None when the stream ended or the time is over. Open questions to the user do not count."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while True:
+            done, _ = await asyncio.wait(
+                {wanted, ended}, timeout=min(1.0, max(0.0, deadline - loop.time())), return_when=asyncio.FIRST_COMPLETED
+            )
+            if wanted in done:
+                return wanted.result()
+            if done or loop.time() >= deadline:
+                return None
+            if self.askpass is not None and self.askpass.pending:
+                deadline = max(deadline, loop.time() + seconds)
+
+    def _check(self, reply: starter.Reply) -> None:
+        if reply.error is None:
+            return
+        too_old = reply.error == errors.PythonTooOld.code
+        if too_old and self.transport.can_search and not self._search:
+            self._search = True
+            raise TryAgain
+        raise errors.from_value(
+            {"code": reply.error, "text": f"{self.transport.describe()}: {reply.text}", "hint": reply.hint}
+        )
+
+    async def _explain(self, carrier: Carrier, noise: str, *, timed_out: bool) -> AfieldError:
+        status = None if timed_out else await carrier.wait_exit()
+        error = self.transport.explain(status, carrier.stderr, noise)
+        if self.askpass is not None and self.askpass.refused:
+            return errors.Cancelled(
+                f"the login at {self.transport.describe()} was given up: the question was not answered"
+            )
+        return error
+
+    async def _explain_agent(self, carrier: Carrier, noise: str, *, timed_out: bool) -> AfieldError:
+        """Explain an end after the starter's word: the way broke, or the agent did."""
+        status = None if timed_out else await carrier.wait_exit()
+        said = printable(carrier.stderr).strip()
+        place = self.transport.describe()
+        explained = self.transport.explain(status, carrier.stderr, noise)
+        if isinstance(explained, (errors.PlaceFull, errors.PlaceReadOnly)) or (
+            status == 255 and isinstance(explained, errors.LinkError)
+        ):
+            return explained
+        lines = said.splitlines()
+        last = f": {lines[-1][:300]}" if lines else ""
+        if timed_out:
+            return errors.LinkTimeout(
+                f"the agent at {place} started but did not say hello within {HELLO_WAIT:.0f} s{last}",
+                hint="is that machine overloaded?",
+            )
+        return errors.AgentBroken(
+            f"the agent at {place} ended before it said hello (status {status}){last}",
+            hint="`afield clean` removes its cached copy; if it happens again, report it with the output of `afield log`",
+            stderr=said[-2000:],
+        )
+
+
+class TryAgain(Exception):  # noqa: N818 no error: it never leaves the link package
+    """The first Python was too old: dial once more, searching for another."""
