@@ -1,0 +1,72 @@
+"""A project on a private sshd with a daemon of its own: what `connect`, `exec` and `agent` measure on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Self
+
+from hosts import Sshd
+
+
+class BenchProject:
+    """``with BenchProject(folder) as project``: a host ``box``, a project, and `afield` with its own daemon."""
+
+    def __init__(self, folder: str) -> None:
+        self.root = Path(folder)
+        self.folder = self.root / "project"
+        self.home = self.root / "home"
+        self.home.mkdir()
+        self.box = Sshd(self.root / "sshd", env={"AFIELD_HOME": str(self.home)})
+        names = {"AFIELD_RUN_DIR": "run", "AFIELD_STATE_DIR": "state", "XDG_DATA_HOME": "data", "XDG_CONFIG_HOME": "config"}
+        self.env = {**os.environ, **{name: str(self.root / value) for name, value in names.items()}}
+        self.control = self.root / "control"
+
+    def __enter__(self) -> Self:
+        self.box.start()
+        self.folder.mkdir()
+        (self.folder / "hello.py").write_text("print('hello')\n")
+        words = [word for extra in ("-F", str(self.box.config)) for word in ("--ssh", extra)]
+        self.afield("init", "ssh://box", "--name", "box", "--folder", str(self.root / "there"), *words, "--no-check")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.afield("down", "--stop-agent", check=False)
+        self.stop_daemon()
+        self.box.stop()
+
+    def afield_argv(self, *words: str) -> list[str]:
+        """The installed command when it stands beside this Python, else the module."""
+        script = Path(sys.executable).with_name("afield")
+        return [str(script), *words] if script.exists() else [sys.executable, "-m", "afield.cli", *words]
+
+    def afield(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(self.afield_argv(*words), cwd=self.folder, env=self.env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        if check and done.returncode:
+            raise RuntimeError(f"afield {words}: {done.returncode} {done.stderr}")
+        return done
+
+    def stop_daemon(self) -> None:
+        self.afield("daemon", "stop", "--force", check=False)
+
+    def ssh(self, *words: str) -> None:
+        """A fresh ssh login that runs a command."""
+        self._quiet([*self.box.ssh, "-T", "box", *words])
+
+    def master(self) -> subprocess.Popen[bytes]:
+        """Start a ControlMaster; end it with kill()."""
+        argv = [*self.box.ssh, "-o", "ControlMaster=yes", "-o", f"ControlPath={self.control}", "-N", "box"]
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
+        while not self.control.exists():
+            if process.poll() is not None:
+                raise RuntimeError("the ControlMaster ended")
+        return process
+
+    def ssh_warm(self, *words: str) -> None:
+        """A command over the warm ControlMaster."""
+        self._quiet([*self.box.ssh, "-o", f"ControlPath={self.control}", "-T", "box", *words])
+
+    def _quiet(self, argv: list[str]) -> None:
+        subprocess.run(argv, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
