@@ -41,16 +41,36 @@ def main() -> int:
         cold = interleaved(
             {
                 "ssh HOST python3 -I -S -c pass": lambda: project.ssh("python3", "-I", "-S", "-c", "pass"),
-                "afield run --no-sync true (link only)": lambda: run(project.afield_argv("run", "--no-sync", "true"), **where),
+                "afield run --no-sync true (link only)": lambda: run(
+                    project.afield_argv("run", "--no-sync", "true"), **where
+                ),
                 "afield run true (link and sync)": lambda: run(project.afield_argv("run", "true"), **where),
             },
             rounds,
             before=end_all,
         )
-        start = interleaved({f"afield {word}": lambda word=word: run(project.afield_argv(word), **where) for word in ("--version", "--help")}, rounds * 2)
+        start = interleaved(
+            {
+                f"afield {word}": lambda word=word: run(project.afield_argv(word), **where)
+                for word in ("--version", "--help")
+            },
+            rounds * 2,
+        )
     peer = cold["ssh HOST python3 -I -S -c pass"]
-    rows = [[name, milliseconds(times), f"{ratio(times, peer):.2f}", "≤ 1.15", verdict(ratio(times, peer), 1.15) if times is not peer else ""] for name, times in cold.items()]
-    rows += [[name, milliseconds(times), "", "≤ 80 ms", verdict(statistics.median(times), 0.08)] for name, times in start.items()]
+    rows = [
+        [
+            name,
+            milliseconds(times),
+            f"{ratio(times, peer):.2f}",
+            "≤ 1.15",
+            verdict(ratio(times, peer), 1.15) if times is not peer else "",
+        ]
+        for name, times in cold.items()
+    ]
+    rows += [
+        [name, milliseconds(times), "", "≤ 80 ms", verdict(statistics.median(times), 0.08)]
+        for name, times in start.items()
+    ]
     print(f"{machine()}; {rounds} rounds\n")
     print(markdown(["command", "ms, median (min)", "× ssh", "target", ""], rows))
     return 0

@@ -1,6 +1,6 @@
 """How long a warm command takes: `.afield/bin/python -c pass` beside ssh over a warm ControlMaster, running the same Python.
 
-    python bench/exec.py [--rounds N]
+python bench/exec.py [--rounds N]
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def main() -> int:
         code = f"import sys; sys.path.insert(0, {package!r}); sys.argv[0] = {str(shim)!r}; from afield.shim.start import main; main()"
 
         def call(*words: str) -> None:
-            subprocess.run([*words, "-c", "pass"], cwd=project.folder, env=project.env, stdin=subprocess.DEVNULL, check=True)
+            subprocess.run(
+                [*words, "-c", "pass"], cwd=project.folder, env=project.env, stdin=subprocess.DEVNULL, check=True
+            )
 
         master = project.master()
         try:
@@ -52,7 +54,15 @@ def main() -> int:
     rows = []
     for name, mine in times.items():
         target = targets.get(name)
-        rows.append([name, milliseconds(mine), f"{ratio(mine, peer):.2f}", f"≤ {target}" if target else "", verdict(ratio(mine, peer), target) if target else ""])
+        rows.append(
+            [
+                name,
+                milliseconds(mine),
+                f"{ratio(mine, peer):.2f}",
+                f"≤ {target}" if target else "",
+                verdict(ratio(mine, peer), target) if target else "",
+            ]
+        )
     print(f"{machine()}; {rounds} rounds, python -c pass\n")
     print(markdown(["way", "ms, median (min)", "× ssh", "target", ""], rows))
     return 0

@@ -20,7 +20,12 @@ class BenchProject:
         self.home = self.root / "home"
         self.home.mkdir()
         self.box = Sshd(self.root / "sshd", env={"AFIELD_HOME": str(self.home)})
-        names = {"AFIELD_RUN_DIR": "run", "AFIELD_STATE_DIR": "state", "XDG_DATA_HOME": "data", "XDG_CONFIG_HOME": "config"}
+        names = {
+            "AFIELD_RUN_DIR": "run",
+            "AFIELD_STATE_DIR": "state",
+            "XDG_DATA_HOME": "data",
+            "XDG_CONFIG_HOME": "config",
+        }
         self.env = {**os.environ, **{name: str(self.root / value) for name, value in names.items()}}
         self.control = self.root / "control"
 
@@ -43,7 +48,15 @@ class BenchProject:
         return [str(script), *words] if script.exists() else [sys.executable, "-m", "afield.cli", *words]
 
     def afield(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(self.afield_argv(*words), cwd=self.folder, env=self.env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            self.afield_argv(*words),
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
         if check and done.returncode:
             raise RuntimeError(f"afield {words}: {done.returncode} {done.stderr}")
         return done
@@ -69,4 +82,6 @@ class BenchProject:
         self._quiet([*self.box.ssh, "-o", f"ControlPath={self.control}", "-T", "box", *words])
 
     def _quiet(self, argv: list[str]) -> None:
-        subprocess.run(argv, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(
+            argv, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True
+        )

@@ -16,7 +16,9 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def interleaved(actions: dict[str, Callable[[], object]], rounds: int, *, before: Callable[[str], object] | None = None) -> dict[str, list[float]]:
+def interleaved(
+    actions: dict[str, Callable[[], object]], rounds: int, *, before: Callable[[str], object] | None = None
+) -> dict[str, list[float]]:
     """Run every action once a round, so that noise of the machine meets all of them; ``before(name)`` is not timed."""
     times: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(rounds):

@@ -129,19 +129,12 @@ def history_text(found: list[dict[str, Any]]) -> str:
     """What was replaced or removed."""
     if not found:
         return "nothing was replaced or removed"
-    rows = [["event", "when", "side", "what", "size", "path"]]
-    for item in found:
-        rows.append(
-            [
-                str(item.get("event", "")),
-                moment(item.get("time", 0)),
-                str(item.get("side", "")),
-                str(item.get("action", "")),
-                size(item.get("size") or 0),
-                str(item.get("path", "")),
-            ]
-        )
-    return table(rows)
+    return table([["event", "when", "side", "what", "size", "path"], *(_event(item) for item in found)])
+
+
+def _event(item: dict[str, Any]) -> list[str]:
+    words = [str(item.get(name, "")) for name in ("event", "side", "action", "path")]
+    return [words[0], moment(item.get("time", 0)), words[1], words[2], size(item.get("size") or 0), words[3]]
 
 
 def moment(seconds: float) -> str:

@@ -24,12 +24,22 @@ def quote(text: str) -> str:
     return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\u{ord(match.group()):04x}", out) + '"'
 
 
-def render_machine(name: str, place: str, folder: str, *, python: str | None = None, ssh: tuple[str, ...] = ()) -> str:
+def render_machine(
+    name: str,
+    place: str,
+    folder: str,
+    *,
+    python: str | None = None,
+    agent_python: str | None = None,
+    ssh: tuple[str, ...] = (),
+) -> str:
     """Give the ``[machines.NAME]`` table."""
     table_name = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else quote(name)
     text = _MACHINE.format(name=table_name, place=quote(place), folder=quote(folder))
     if python:
         text += f"python = {quote(python)}\n"
+    if agent_python:
+        text += f"agent-python = {quote(agent_python)}\n"
     if ssh:
         text += f"ssh = [{', '.join(quote(word) for word in ssh)}]\n"
     return text

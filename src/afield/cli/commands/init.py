@@ -32,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="what to call the machine (default: the host's name)")
     parser.add_argument("--folder", help="the project's folder there (default: ~/afield/PROJECT)")
     parser.add_argument("--python", help="the Python there that `afield python` runs")
+    parser.add_argument("--agent-python", help="the Python there that carries the agent, when python3 is not the right one")
     parser.add_argument(
         "--ssh", action="append", default=[], metavar="WORD", help="an extra word for ssh; repeat for several"
     )
@@ -52,7 +53,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     name = check_machine_name(args.name or _name_of(args.place))
     project = os.path.basename(os.path.realpath(folder))
     machine = write.render_machine(
-        name, args.place, args.folder or f"~/afield/{project}", python=args.python, ssh=tuple(args.ssh)
+        name,
+        args.place,
+        args.folder or f"~/afield/{project}",
+        python=args.python,
+        agent_python=args.agent_python,
+        ssh=tuple(args.ssh),
     )
     before = _read(path)
     text = write.render_new(name, machine) if before is None or args.replace else _append(path, name, before, machine)

@@ -1,0 +1,114 @@
+"""A place that cannot carry an agent, or cannot be reached: a clear message, a hint, and nothing is written."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+pytestmark = [pytest.mark.ssh, pytest.mark.slow]
+
+
+def refused(world, place="ssh://gpu1", *more):
+    done = world.init(place, *more, check=False)
+    assert done.returncode not in (0, 1, 70), (done.returncode, done.stderr)
+    assert "hint:" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (world.project / "afield.toml").exists()
+    return done.stderr
+
+
+def test_a_host_that_does_not_exist(make_world):
+    world = make_world()
+    world.box.add_host("nowhere", "HostName nowhere.invalid")
+    assert "nowhere" in refused(world, "ssh://nowhere")
+
+
+def test_a_host_that_refuses_the_connection(make_world):
+    world = make_world()
+    world.box.add_host("closed", "Port 9")
+    assert "refused" in refused(world, "ssh://closed")
+
+
+def test_a_wrong_key(make_world):
+    world = make_world()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(world.root / "other")], check=True)
+    world.box.add_host("stranger", f"IdentityFile {world.root}/other")
+    config = world.box.config.read_text()
+    begin = config.index("Host stranger")
+    world.box.config.write_text(config[:begin] + config[begin:].replace(f"  IdentityFile {world.box.key}\n", ""))
+    told = refused(world, "ssh://stranger")
+    assert "afield keys setup" in told
+
+
+def test_a_changed_host_key_names_the_file_and_the_command(make_world):
+    world = make_world()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(world.root / "other")], check=True)
+    other = " ".join((world.root / "other.pub").read_text().split()[:2])
+    world.box.known_hosts.write_text(f"box-key {other}\n")
+    told = refused(world)
+    assert "ssh-keygen" in told
+    assert "changed" in told.lower()
+
+
+def fake_bin(world, **programs):
+    """A folder with just the named programs; a value that is a text is a script."""
+    folder = world.root / "bin"
+    folder.mkdir()
+    for name, script in programs.items():
+        (folder / name).write_text(script)
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def test_only_python_2_there(make_world):
+    two = shutil.which("python2") or next(
+        (p for p in [os.path.expanduser("~/.pyenv/versions/2.7.18/bin/python2.7")] if os.path.exists(p)), None
+    )
+    if two is None:
+        pytest.skip("no Python 2 on this machine")
+    world = make_world()
+    told = refused(world, "ssh://gpu1", "--agent-python", two)
+    assert "3.6" in told
+
+
+def test_the_python_that_is_named_does_not_exist(make_world):
+    assert "/no/such/python" in refused(make_world(), "ssh://gpu1", "--agent-python", "/no/such/python")
+
+
+def test_a_login_shell_that_ends(make_world):
+    world = make_world(lines=['ForceCommand echo "This account is currently not available."; exit 1'])
+    assert "not available" in refused(world)
+
+
+def test_a_banner_is_no_problem(make_world):
+    world = make_world(banner_rc='printf "Welcome to the cluster!\\nQuota: 99%%\\n"; echo careful >&2')
+    world.init()
+    assert world.afield("run", "echo", "hello").stdout == "hello\n"
+
+
+@pytest.mark.parametrize("shell", ["fish", "tcsh", "zsh", "dash", "bash"])
+def test_every_login_shell_is_no_problem(make_world, shell):
+    path = shutil.which(shell)
+    if path is None:
+        pytest.skip(f"no {shell} on this machine")
+    world = make_world(shell=path)
+    world.init()
+    assert world.afield("run", "echo", 'it\'s $HOME "quoted" *').stdout == 'it\'s $HOME "quoted" *\n'
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounting a file system needs root")
+@pytest.mark.parametrize("options", ["size=16k,nr_inodes=4", "ro"])
+def test_a_full_or_read_only_home_still_runs_programs(make_world, options):
+    world = make_world()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(world.home)], check=True)
+    try:
+        done = world.init(check=False)
+        if done.returncode == 0:
+            assert world.afield("run", "--no-sync", "echo", "hello").stdout == "hello\n"
+        else:
+            assert "hint:" in done.stderr
+            assert "Traceback" not in done.stderr
+        world.afield("daemon", "stop", "--force", check=False)
+    finally:
+        subprocess.run(["umount", "-l", str(world.home)], check=True)
