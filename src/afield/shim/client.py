@@ -109,8 +109,6 @@ class _Relay:
         if self._sock:
             self._sock.close()
 
-    # ---- to the daemon
-
     def _put(self, kind: "bytes", payload: "bytes" = b"") -> "None":
         self._queue += frame(kind, payload)
 
@@ -129,8 +127,7 @@ class _Relay:
 
     def _put_input(self) -> "None":
         start = len(self._kept) - (self._have - self._sent)
-        data = bytes(self._kept[start : start + min(PIECE, self._credit - self._sent)])
-        if data:
+        if data := bytes(self._kept[start : start + min(PIECE, self._credit - self._sent)]):
             self._put(b"i", data)
             self._sent += len(data)
         if self._at_end and self._sent == self._have and not self._end_sent:
@@ -149,8 +146,6 @@ class _Relay:
         self._kept += data
         if len(self._kept) > 2 * ends.WINDOW:
             del self._kept[: len(self._kept) - ends.WINDOW]
-
-    # ---- from the daemon
 
     def _receive(self) -> "None":
         try:
@@ -196,6 +191,7 @@ class _Relay:
             if not self._run_id:
                 self._start()
             self._run_id = payload[:16]
+            self._terminal.enter_raw()  # before any output is shown
         elif kind == b"U":
             raise _LostError
         elif kind == b"n":
@@ -227,8 +223,6 @@ class _Relay:
         if text:
             text = text if text.endswith(b"\n") else text + b"\n"
             posix.write(2, text.replace(b"\n", b"\r\n") if self._terminal.raw else text)
-
-    # ---- signals
 
     def _start(self) -> "None":
         self._wake = posix.pipe()
@@ -274,8 +268,6 @@ class _Relay:
         posix.kill(posix.getpid(), signal.SIGTSTP)  # returns when the shell continues us
         signal.signal(signal.SIGTSTP, self._on_signal)
         self._pending.add(signal.SIGCONT)
-
-    # ---- a daemon that vanished
 
     def _resume(self) -> "None":
         self._sock.close()
@@ -330,14 +322,12 @@ class _Relay:
         except ChildProcessError:
             pass
 
-    # ---- the loop
-
     def _step(self) -> "None":
         started, over, terminal = bool(self._run_id), self._over, self._terminal
         mine = not terminal.on_input or ends.foreground()
         want_input = False
         if started and not over:
-            if mine and terminal.whole and not terminal.raw and not self._rewind:
+            if not self._rewind:
                 terminal.enter_raw()
             want_input = self._prepare(mine=mine)
         full = [out for out in self._outs if out.kept]
@@ -363,20 +353,20 @@ class _Relay:
 
     def _prepare(self, *, mine: "bool") -> "bool":
         """Send what is due; returns whether stdin may be read."""
-        written = self._outs[0].written + self._outs[1].written
-        if not self._queue and not self._rewind:
-            self._put_input()
-        if not self._queue and written - self._acked >= PIECE:
-            self._put(b"a", _u64(self._outs[0].written, self._outs[1].written))
-            self._acked = written
-        if self._queue:
+        while True:  # until the socket is full or nothing is left: nothing else would wake us for the rest
+            written = self._outs[0].written + self._outs[1].written
+            if not self._queue and not self._rewind:
+                self._put_input()
+            if not self._queue and written - self._acked >= PIECE:
+                self._put(b"a", _u64(self._outs[0].written, self._outs[1].written))
+                self._acked = written
+            if not self._queue:
+                break
             self._flush()
-        return (
-            mine
-            and not (self._at_end or self._rewind)
-            and self._have < self._credit
-            and self._have - self._sent < PIECE
-        )
+            if self._queue:
+                break
+        room = self._have < self._credit and self._have - self._sent < PIECE
+        return room and mine and not (self._at_end or self._rewind)
 
 
 def relay(

@@ -55,6 +55,7 @@ void enter_raw(void) {
   mode.c_cc[VMIN] = 1;
   mode.c_cc[VTIME] = 0;
   if (tcsetattr(0, TCSADRAIN, &mode) == 0) raw = 1;
+  else tty = 0;                           /* it is gone */
 }
 
 void die(int number) {

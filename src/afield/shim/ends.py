@@ -71,7 +71,7 @@ def die(number: "int") -> "None":
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the core, if any, is of the program there
     if number not in (signal.SIGKILL, signal.SIGSTOP):
         signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, range(1, signal.NSIG))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
     posix.kill(posix.getpid(), number)
     posix._exit(128 + number)
 
@@ -98,7 +98,9 @@ class Terminal:
         self._before: list[Any] | None = None
 
     def enter_raw(self) -> "None":
-        """Pass every key on as it is, like ssh; the program there has the pty."""
+        """Pass every key on as it is, like ssh; nothing when that is so, or not ours to do."""
+        if self.raw or not self.whole or not foreground():
+            return
         import termios as t
 
         if self._before is None:
@@ -108,8 +110,11 @@ class Terminal:
         mode[1] &= ~t.OPOST
         mode[3] &= ~(t.ISIG | t.ICANON | t.ECHO | t.ECHOE | t.ECHOK | t.ECHONL | t.IEXTEN)
         mode[6][t.VMIN], mode[6][t.VTIME] = 1, 0
-        t.tcsetattr(0, t.TCSADRAIN, mode)
-        self.raw = True
+        try:
+            t.tcsetattr(0, t.TCSADRAIN, mode)
+            self.raw = True
+        except t.error:
+            self.whole = False  # the terminal is gone
 
     def leave_raw(self) -> "None":
         """Give the terminal back; harmless at any time."""

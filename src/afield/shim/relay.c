@@ -112,6 +112,7 @@ static void on_signal(int number) {
 
 static void start(void) {
   struct sigaction action, old;
+  if (tty && !raw && foreground()) enter_raw();   /* before any output is shown */
   if (started) return;
   started = 1;
   if (pipe(wake) < 0 || wake[1] >= FD_SETSIZE) fail("cannot make a pipe: %s", strerror(errno));
@@ -293,9 +294,12 @@ static int step(void) {
   FD_ZERO(&writable);
   if (started && mine && tty && !raw && !rewind_due) enter_raw();
   if (started && !ended) {
-    if (!rewind_due && !send_fill) send_input();
-    if (outs[0].written + outs[1].written - acked >= PIECE && !send_fill) send_ack();
-    if (send_fill) flush();
+    do {                                  /* until the socket is full or nothing is left: nothing else would wake us for the rest */
+      if (!rewind_due && !send_fill) send_input();
+      if (outs[0].written + outs[1].written - acked >= PIECE && !send_fill) send_ack();
+      if (!send_fill) break;
+      flush();
+    } while (!send_fill);
     input = mine && !at_end && !rewind_due && have < credit && have - sent < PIECE;
   }
   blocked = outs[0].fill || outs[1].fill;
