@@ -93,6 +93,8 @@ class Client:
         faces = events or Events()
         while True:
             answer = self._line(timeout)
+            if answer.get("id") is None and "error" in answer:
+                raise error_of(answer["error"])
             if answer.get("id") != number:
                 continue
             if "event" in answer:

@@ -75,7 +75,7 @@ _ROWS = (
     Verb("conflicts", 1, _PLACE, "list of conflicts"),
     Verb("settle", 1, (*_PLACE, Arg("paths", "texts", required=True), Arg("keep", "side", required=True)), "settled"),
     Verb("history", 1, (*_PLACE, Arg("path", "text"), Arg("side", "side")), "list of what was replaced or removed"),
-    Verb("undo", 1, (*_PLACE, Arg("path", "text"), Arg("side", "side"), Arg("event", "count")), "restored"),
+    Verb("undo", 1, (*_PLACE, Arg("path", "text"), Arg("side", "side"), Arg("event", "event")), "restored"),
     Verb(
         "ls",
         1,
@@ -120,7 +120,6 @@ _ROWS = (
     Verb("stop-daemon", 1, (Arg("force", "bool", default=False),), "stopping, or keeps"),
     Verb("answer", 1, (Arg("token", "text", required=True), Arg("text", "text"), Arg("yes", "bool")), "taken"),
     Verb("data", 1, (Arg("data", "base64", default=""), Arg("end", "bool", default=False)), "taken"),
-    Verb("askpass", 1, (Arg("token", "text", required=True), Arg("text", "text", required=True)), "text: the answer"),
 )
 VERBS = {verb.name: verb for verb in _ROWS}
 
@@ -169,10 +168,16 @@ def check_args(verb: Verb, given: dict[str, Any]) -> dict[str, Any]:
 
 def _check_version(version: Any) -> None:
     if version != VERSION or isinstance(version, bool):
-        raise UsageError(
+        raise _other_version(
             f"expected version {VERSION} of the control protocol, got {version!r:.40}",
             hint="this daemon is of another version: end it with `afield down --daemon` and try again",
         )
+
+
+def _other_version(text: str, *, hint: str) -> UsageError:
+    error = UsageError(text, hint=hint)
+    error.code = "version"
+    return error
 
 
 def _find(name: Any) -> Verb:
@@ -215,6 +220,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "texts": _is_texts,
     "side": lambda value: value in ("here", "there"),
     "hex": _is_hex,
+    "event": lambda value: _is_count(value) or _is_text(value),
     "base64": lambda value: isinstance(value, str) and value.isascii(),
 }
 _WORDS = {
@@ -226,5 +232,6 @@ _WORDS = {
     "texts": "a list of texts",
     "side": "here or there",
     "hex": "32 hexadecimal digits",
+    "event": "an event of `afield history`",
     "base64": "base64 text",
 }

@@ -19,6 +19,15 @@ _CODE = "import sys; sys.path.insert(0, sys.argv[1]); from afield.daemon.main im
 _READY_SECONDS = 20.0
 
 
+_CLI = "import sys; sys.path.insert(0, sys.argv.pop(1)); from afield.cli.main import main; sys.exit(main())"
+
+
+def cli_command() -> list[str]:
+    """Give the argv that starts the command line of this very installation; words follow it."""
+    source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return [sys.executable, "-I", "-c", _CLI, source]
+
+
 def daemon_command(*, ready: int | None = None, dial: tuple[str, str | None] | None = None) -> list[str]:
     """Give the argv of a daemon; ``ready`` is the inherited pipe end that is told when it listens."""
     source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

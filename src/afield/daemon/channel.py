@@ -22,12 +22,16 @@ _READ = 256 << 10
 
 
 class Channel:
-    """Owns a non-blocking socket. ``on_data(bytes)`` and ``on_end()`` are set by the owner; ``on_end`` comes once."""
+    """Owns a non-blocking socket. ``on_data(bytes)`` and ``on_end()`` are set by the owner.
+
+    ``on_end`` comes once, when the peer is gone; ``on_closed`` (the server's) in any case.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         self.loop = loop
         self.on_data: Callable[[bytes], None] = lambda _data: None
         self.on_end: Callable[[], None] = lambda: None
+        self.on_closed: Callable[[], None] = lambda: None
         self._sock = sock
         self._fd = sock.fileno()
         self._out = bytearray()
@@ -104,6 +108,7 @@ class Channel:
         self._sock.close()
         self._out.clear()
         self._wake()
+        self.on_closed()
 
     def close_when_sent(self) -> None:
         """Close after what is buffered went out; nothing more is read."""

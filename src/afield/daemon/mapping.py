@@ -26,7 +26,6 @@ _LONG_VALUED = (b"--check-hash-based-pycs",)
 
 # What means something only on the machine that set it.
 _LOCAL_NAMES = frozenset(
-    # fmt: off
     (
         "PATH",
         "HOME",
@@ -65,7 +64,6 @@ _LOCAL_NAMES = frozenset(
         "KRB5CCNAME",
         "__PYVENV_LAUNCHER__",
     )
-    # fmt: on
 )
 _LOCAL_PREFIXES = (
     "XDG_",
@@ -161,9 +159,10 @@ def needs_home(request: RunRequest, target: Target) -> bool:
     """Say whether the absolute folder there must be known: python runs map paths, others only when one is named."""
     if not target.there.startswith(b"~"):
         return False
-    return request.mode == "python" or any(
-        root in text for root in target.roots for text in (request.argv0, *request.argv)
-    )
+    if request.mode == "python":
+        return True
+    travelling = [text for name, text in request.env.items() if travels(name.decode("latin-1"), target.forward_env)]
+    return any(root in text for root in target.roots for text in (*request.argv, *travelling))
 
 
 def roots_of(request: RunRequest, project: bytes) -> tuple[bytes, ...]:

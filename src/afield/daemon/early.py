@@ -1,0 +1,42 @@
+"""Starts the command of a dial before asyncio is imported: the login runs while Python still loads.
+
+Rules: no import that loads asyncio; whatever fails here is not reported here. What must not go in: waiting for anything.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from afield.config.load import load_project
+from afield.deploy import bundle, starter
+from afield.link import spawn
+from afield.link.askpass import Askpass
+from afield.plugins import transport_for
+from afield.transports.base import Dial
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from afield.config.load import Machine
+
+
+class Early(NamedTuple):
+    """A dial under way, for the place of ``machine`` to adopt."""
+
+    machine: Machine
+    process: tuple[int, int, int, int]
+    askpass: Askpass
+
+
+def start(project: str, machine: str | None) -> Early:
+    """Start the dial of a project's machine. Raises AfieldError."""
+    import os
+
+    from afield.daemon.login import transport_options
+
+    chosen = load_project(project).machine(machine)
+    transport = transport_for(chosen.place, transport_options(chosen))
+    transport.batch = False
+    askpass = Askpass()
+    dial = transport.command(None, starter.render(bundle.build()))
+    env = {**(os.environ if dial.env is None else dial.env), **askpass.env()}
+    return Early(chosen, tuple(spawn.spawn(Dial(dial.argv, env, dial.cwd))), askpass)

@@ -1,0 +1,172 @@
+"""The daemon's start and end.
+
+Order of the start: private folders, the lock (there is one daemon per user), the dial that the starter hinted at (ssh needs
+longer than all the rest, so it runs while Python imports), the socket, the word "ready", then work.
+What must not go in: anything that a running daemon does; asyncio above ``main``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from afield.control import paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from afield.daemon.early import Early
+
+
+def main(argv: list[str]) -> int:
+    """Run the daemon until it ends; 0 also when another one is already there."""
+    ready, dial = parse(argv)
+    close_inherited(ready)
+    os.chdir("/")
+    try:
+        paths.make_private(paths.run_folder())
+        paths.make_private(paths.state_folder())
+        paths.make_private(os.path.dirname(paths.log_path()))
+        lock = take_lock()
+    except Exception as error:
+        tell(ready, str(error))
+        return 1
+    if lock < 0:
+        tell(ready, "")
+        return 0
+    early = dial_early(dial)
+    try:
+        return serve(ready, early)
+    finally:
+        os.close(lock)
+
+
+def parse(argv: list[str]) -> tuple[int, tuple[str, str] | None]:
+    """Read ``[--ready FD] [--dial PROJECT MACHINE]``."""
+    ready, dial, rest = -1, None, list(argv)
+    while rest:
+        word = rest.pop(0)
+        if word == "--ready":
+            ready = int(rest.pop(0))
+        elif word == "--dial":
+            dial = (rest.pop(0), rest.pop(0))
+        else:
+            raise SystemExit(f"unknown argument {word!r}")
+    return ready, dial
+
+
+def close_inherited(keep: int) -> None:
+    """Close what the starter left open: a daemon must not hold a pipeline or a lock of a shell for hours."""
+    handles = [int(name) for name in os.listdir("/dev/fd")]
+    for handle in handles:
+        if handle > 2 and handle != keep:
+            try:
+                os.close(handle)
+            except OSError:
+                continue
+    if keep >= 0:
+        os.set_inheritable(keep, False)
+
+
+def take_lock() -> int:
+    """Give the handle of the locked ``daemon.lock`` with our pid inside; -1 when another daemon lives."""
+    import fcntl
+
+    handle = os.open(paths.lock_path(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return -1
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)
+    return handle
+
+
+def tell(ready: int, text: str) -> None:
+    """Tell the starter that we listen, or why we do not."""
+    if ready >= 0:
+        try:
+            if text:
+                os.write(ready, text.encode("utf-8", "replace")[:4000])
+        except OSError:
+            pass
+        os.close(ready)
+
+
+def dial_early(dial: tuple[str, str] | None) -> Early | None:
+    """Start the hinted dial; any trouble is left to the ordinary dial, which explains it."""
+    if dial is None:
+        return None
+    try:
+        from afield.daemon import early
+
+        return early.start(dial[0], dial[1] or None)
+    except Exception as error:
+        sys.stderr.write(f"no early dial: {error!r}\n")
+        return None
+
+
+def serve(ready: int, early: Early | None) -> int:
+    """Import the rest, listen, and work until the end."""
+    import asyncio
+
+    from afield.daemon import server
+
+    try:
+        listener = server.bind(paths.socket_path())
+    except Exception as error:
+        tell(ready, str(error))
+        return 1
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return asyncio.run(_work(listener, ready, early))
+
+
+async def _work(listener: object, ready: int, early: Early | None) -> int:
+    import asyncio
+    import logging
+
+    from afield.daemon import api, core, logs, server
+
+    diary = logs.Log(paths.log_path(), level=logs.level_from_env())
+    diary.claim_stderr()
+    handler = core.LogHandler(diary)
+    logging.getLogger().addHandler(handler)
+    daemon = core.Daemon(diary)
+    daemon.handlers = api.handlers(daemon)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        daemon.loop.add_signal_handler(number, daemon.stop)
+    if early is not None:
+        daemon.places.get(early.machine, adopted=early.process, askpass=early.askpass).wake()
+    daemon.spawn(daemon.projects.resume(), "resume")
+    accepting = server.Server(
+        daemon.loop,
+        listener,  # type: ignore[arg-type]
+        on_face=daemon.face,
+        on_run=daemon.run,
+        log=diary.warning,
+    )
+    diary.info("ready")
+    tell(ready, "ready\n")
+    await daemon.wait_stopped()
+    diary.info("ending")
+    remove_socket()
+    accepting.close()
+    try:
+        async with asyncio.timeout(10):
+            await daemon.close()
+    except TimeoutError:
+        diary.warning("not everything ended within 10 s")
+    diary.info("ended")
+    logging.getLogger().removeHandler(handler)
+    diary.close()
+    return 0
+
+
+def remove_socket() -> None:
+    """Take the socket away first, so that a client that comes now starts a new daemon instead of meeting a dying one."""
+    try:
+        os.unlink(paths.socket_path())
+    except OSError:
+        pass

@@ -1,0 +1,302 @@
+"""Projects on their machines: settings as they are now, the link they use, and the life of their sync.
+
+Rules: settings are read again when a file of theirs changed, but what defines the place and the sync of a project that is
+up stays until ``down``; two ``up`` at once are one; what is up is remembered so that the next daemon goes on.
+What must not go in: the sync itself (afield.sync), the login (places).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+from afield.config.load import FILE, Machine, default_user_file, load_project
+from afield.daemon import mapping, memory, syncs
+from afield.daemon.login import place_key
+from afield.errors import AfieldError, Cancelled, NoProject, NotUp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from afield.daemon.conversation import Ask
+    from afield.daemon.places import Place, Places
+    from afield.daemon.state import State
+
+
+class Target:
+    """One project on one machine. ``session`` is its sync while it is up."""
+
+    def __init__(self, folder: str, machine: Machine, place: Place) -> None:
+        self.folder = folder
+        self.machine = machine
+        self.place = place
+        self.session: Any = None
+        self.wanted = False
+        self.problem: str | None = None
+        self.starting: asyncio.Task[dict[str, Any]] | None = None
+        self._mapping: mapping.Target | None = None
+
+    @property
+    def key(self) -> str:
+        """What names it in the state: folder and machine."""
+        return f"{self.folder}#{self.machine.name}"
+
+    @property
+    def live(self) -> bool:
+        """Whether its first sync is over and the live one runs."""
+        return self.session is not None and self.starting is None
+
+    def use(self, machine: Machine) -> None:
+        """Take new settings; those of the place and the sync only when it is not up."""
+        if machine == self.machine:
+            return
+        fixed = ("place", "folder", "agent_python", "ssh", "mode", "ignore")
+        changed = [name for name in fixed if getattr(machine, name) != getattr(self.machine, name)]
+        self.problem = None
+        if changed and (self.session is not None or self.starting is not None):
+            self.problem = f"{', '.join(changed)} changed in {FILE}: `afield down` and `afield up` make it so"
+            return
+        self.machine = machine
+        self._mapping = None
+
+    def forget_mapping(self) -> None:
+        """Make the path map anew: the place changed."""
+        self._mapping = None
+
+    # ---- what a run needs (runs.Base)
+
+    def run_state(self, *, barrier: bool) -> str:
+        """See runs.Base."""
+        if not self.place.usable or not (self.live or not barrier):
+            return "not-ready"
+        return "barrier" if barrier else "ready"
+
+    def open_stream(self, header: dict[str, Any], window: int) -> Any:
+        """See runs.Base."""
+        return self.place.connection.open_stream(header, window=window)
+
+    def mapping_target(self) -> mapping.Target:
+        """See runs.Base."""
+        known = self._mapping
+        if known is None or known.there.startswith(b"~"):
+            there = os.fsencode(self.machine.folder)
+            home = self.place.home_nowait()
+            if there.startswith(b"~/") and home is not None:
+                there = home + there[1:]
+            python = os.fsencode(self.machine.python) if self.machine.python else None
+            if python is not None and b"/" in python and not python.startswith((b"/", b"~")):
+                python = there.rstrip(b"/") + b"/" + python
+            known = mapping.Target(
+                (os.fsencode(self.folder),), there, python, self.machine.env, self.machine.forward_env
+            )
+            self._mapping = known
+        return known
+
+    async def home(self) -> bytes:
+        """See runs.Base."""
+        return await self.place.home()
+
+    async def barrier(self) -> None:
+        """See runs.Base."""
+        if self.session is not None:
+            await self.session.barrier()
+
+    def wake(self) -> None:
+        """See runs.Base."""
+        self.place.wake()
+
+    def describe(self) -> dict[str, Any]:
+        """Give the state's entry."""
+        entry: dict[str, Any] = {
+            "project": self.folder,
+            "machine": self.machine.name,
+            "place": self.machine.place,
+            "place_key": self.place.key,
+            "folder": self.machine.folder,
+            "up": self.live,
+            "starting": self.starting is not None,
+            "wanted": self.wanted,
+            "problems": [self.problem] if self.problem else [],
+            "sync": syncs.describe(self.session) if self.session is not None else None,
+        }
+        return entry
+
+
+class Projects:
+    """All targets that were asked about, by folder and machine."""
+
+    def __init__(self, places: Places, state: State, *, memory_path: str, log: Callable[[str], None]) -> None:
+        self._places = places
+        self._state = state
+        self._memory_path = memory_path
+        self._log = log
+        self._targets: dict[tuple[str, str], Target] = {}
+        self._default: dict[str, str] = {}
+        self._stamps: dict[str, tuple[Any, ...]] = {}
+        self._real: dict[str, str] = {}
+
+    def all(self) -> list[Target]:
+        """Give all targets."""
+        return list(self._targets.values())
+
+    def get(self, folder: str, machine: str | None) -> Target:
+        """Give the target, its settings as the files say now. Raises NoProject, ConfigError."""
+        if not folder:
+            raise NoProject(
+                "no project was named",
+                hint="run this inside a folder with an afield.toml, or make one with `afield init`",
+            )
+        folder = self._real.get(folder) or self._real.setdefault(folder, os.path.realpath(folder))
+        stamp = _stamp(folder)
+        name = machine or self._default.get(folder, "")
+        known = self._targets.get((folder, name))
+        if known is not None and self._stamps.get(folder) == stamp:
+            return known
+        return self._load(folder, machine, stamp)
+
+    def _load(self, folder: str, machine: str | None, stamp: tuple[Any, ...]) -> Target:
+        project = load_project(folder)
+        if project.folder != folder:
+            raise NoProject(f"no {FILE} in {folder}", hint=f"there is one in {project.folder}")
+        chosen = project.machine(machine)
+        if self._stamps.get(folder) != stamp:
+            # Every machine that is known takes its new settings now: the stamp is noted once for all of them.
+            for (known_folder, name), target in self._targets.items():
+                if known_folder == folder and name in project.machines:
+                    self._use(target, project.machines[name])
+            self._stamps[folder] = stamp
+        if project.default:
+            self._default[folder] = project.default
+        target = self._targets.get((folder, chosen.name))
+        if target is None:
+            target = Target(project.folder, chosen, self._places.get(chosen))
+            self._targets[folder, chosen.name] = target
+        self.show(target)
+        return target
+
+    def _use(self, target: Target, machine: Machine) -> None:
+        target.use(machine)
+        if target.machine is machine and place_key(machine) != target.place.key:
+            self.rebind(target)
+        self.show(target)
+
+    def rebind(self, target: Target) -> None:
+        """Give the target the place that its settings name now."""
+        target.place = self._places.get(target.machine)
+        target.forget_mapping()
+        self.show(target)
+
+    def show(self, target: Target) -> None:
+        """Put the target's entry into the state."""
+        self._state.put("projects", target.key, target.describe())
+
+    # ---- up and down
+
+    async def up(self, target: Target, ask: Ask | None, confirm: int | None) -> dict[str, Any]:
+        """Link, first sync, live sync; joins one that is under way. Raises what stopped it."""
+        if target.live:
+            await target.place.ready(ask)
+            return {"already": True}
+        if target.starting is None:
+            target.starting = asyncio.ensure_future(self._start(target, ask, confirm))
+            self.show(target)
+        starting = target.starting
+        try:
+            # Whoever joined must not stop it by leaving; whoever began it may.
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            if not starting.done() and (ask is None or ask.gone):
+                starting.cancel()
+            elif starting.cancelled():
+                raise Cancelled("`up` was given up") from None
+            raise
+
+    async def _start(self, target: Target, ask: Ask | None, confirm: int | None) -> dict[str, Any]:
+        session = None
+        try:
+            await target.place.ready(ask)
+            session = syncs.make(target, lambda: self.show(target), self._log)
+            target.session = session
+            told = await syncs.open_session(session, target, ask, confirm)
+            target.wanted = True
+            target.problem = None
+            self._remember()
+            return told
+        except BaseException as error:
+            target.session = None
+            if isinstance(error, AfieldError):
+                target.problem = str(error)
+            if session is not None:
+                await asyncio.shield(syncs.close(session))
+            raise
+        finally:
+            target.starting = None
+            self.show(target)
+
+    async def down(self, target: Target) -> list[str]:
+        """Stop the sync and forget that it was wanted; gives what was stopped."""
+        stopped = []
+        if target.starting is not None:
+            target.starting.cancel()
+            await asyncio.wait([target.starting])
+            stopped.append("first sync")
+        session, target.session = target.session, None
+        target.wanted = False
+        target.problem = None
+        self._remember()
+        if session is not None:
+            await syncs.close(session)
+            stopped.append("sync")
+        self.show(target)
+        return stopped
+
+    def need(self, target: Target) -> Any:
+        """Give the live session. Raises NotUp."""
+        if not target.live:
+            raise NotUp(f"{target.folder} is not up on {target.machine.name}", hint="start it with: afield up")
+        return target.session
+
+    # ---- memory
+
+    def _remember(self) -> None:
+        memory.save(self._memory_path, [(target.folder, target.machine.name) for target in self.all() if target.wanted])
+
+    async def resume(self) -> None:
+        """Take up what the last daemon had up; what needs a person stays down and says so."""
+        rows = memory.load(self._memory_path)
+        await asyncio.gather(*(self._resume_one(folder, machine) for folder, machine in rows))
+
+    async def _resume_one(self, folder: str, machine: str) -> None:
+        try:
+            target = self.get(folder, machine)
+            target.wanted = True
+            if not target.live:
+                self._log(f"{target.key}: taken up again")
+                await self.up(target, None, None)
+        except AfieldError as error:
+            self._log(f"{folder}#{machine} could not be taken up again: {error}")
+        except Exception as error:
+            self._log(f"{folder}#{machine} could not be taken up again: {error!r}")
+
+    async def close(self) -> None:
+        """End all syncs; what was up stays remembered."""
+        for target in self.all():
+            if target.starting is not None:
+                target.starting.cancel()
+                await asyncio.wait([target.starting])
+            session, target.session = target.session, None
+            if session is not None:
+                await syncs.close(session)
+
+
+def _stamp(folder: str) -> tuple[Any, ...]:
+    """Give what changes when a settings file changes; two stats a run (4 µs)."""
+    found = []
+    for path in (os.path.join(folder, FILE), default_user_file()):
+        try:
+            info = os.stat(path)
+            found.append((info.st_mtime_ns, info.st_size, info.st_ino))
+        except OSError:
+            found.append((0, 0, 0))
+    return tuple(found)

@@ -1,0 +1,370 @@
+"""Runs: one local client, one process there; the run protocol on one side, a ``process`` stream on the other.
+
+Rules: bytes wait in one place only, at the end that produced them (credit both ways), so memory is bounded by two
+windows a run; what the client wrote is what the agent may forget; a client that is gone ends its process, a link or a
+daemon that is gone does not. What must not go in: what travels (mapping), how the bytes look (run_wire).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+from afield.daemon import mapping, run_wire
+from afield.errors import AfieldError, LinkLost, ProtocolError, SessionGone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from afield.daemon.channel import Channel
+    from afield.daemon.run_wire import ResumeRequest, RunRequest
+
+# Signals that end a run which has not begun there yet: HUP, INT, QUIT, KILL, TERM.
+_ENDING = (1, 2, 3, 9, 15)
+# A barrier takes some milliseconds; whoever waits longer wants to know what for.
+_NOTICE_SECONDS = 2.0
+# After the end the results come back. A sync that takes longer than this goes on by itself; the exit status must not wait.
+_RESULTS_SECONDS = 30.0
+
+
+class Base(Protocol):
+    """What a run needs of a project's machine (``projects.Target``)."""
+
+    def run_state(self, *, barrier: bool) -> str:
+        """Say whether a run can begin: ``ready``, ``barrier`` (first sync what was saved) or ``not-ready``."""
+
+    def open_stream(self, header: dict[str, Any], window: int) -> Any:
+        """Open a stream at the place."""
+
+    def mapping_target(self) -> mapping.Target:
+        """Give the project on both sides."""
+
+    async def home(self) -> bytes:
+        """Give the home folder there."""
+
+    async def barrier(self) -> None:
+        """Wait until what is saved on either side is on the other."""
+
+    @property
+    def place(self) -> Any:
+        """The place, for who asks which runs use it."""
+
+    def wake(self) -> None:
+        """Take the link up again if that needs nobody."""
+
+
+class Run:
+    """One run client. ``find(project, machine)`` gives the Base, ``on_begin``/``on_end`` keep the list of runs."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        find: Callable[[bytes, str], Base],
+        *,
+        on_begin: Callable[[Run], None],
+        on_end: Callable[[Run], None],
+        log: Callable[[str], None],
+    ) -> None:
+        self.channel = channel
+        self.id = b""
+        self.label = ""
+        self.project = b""
+        self.machine = ""
+        self.pid: int | None = None
+        self.since = time.time()
+        self._find = find
+        self._on_begin = on_begin
+        self._on_end = on_end
+        self._log = log
+        self._reader = run_wire.RunReader()
+        self._base: Base | None = None
+        self._stream: Any = None
+        self._task: asyncio.Task[None] | None = None
+        self._begun = False
+        self._over = False
+        self._results = False
+        self._stdin: deque[bytes] = deque()
+        self._stdin_end = False
+        self._taken_base = 0
+        self._received = 0
+        self._credit = run_wire.WINDOW
+        self._sent = [0, 0]
+        self._acked = [0, 0]
+        self._early: list[dict[str, Any]] = []
+        channel.on_data = self.feed
+        channel.on_end = self._client_gone
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes of the client; bytes that are not the protocol end the run."""
+        try:
+            for kind, payload in self._reader.feed(data):
+                self._frame(kind, payload)
+        except ProtocolError as error:
+            self._log(f"a run client was cut off: {error}")
+            self._refuse(error)
+
+    def project_place(self) -> Any:
+        """Give the place that this run uses; None before it is known."""
+        return None if self._base is None else self._base.place
+
+    # ---- frames of the client
+
+    def _frame(self, kind: bytes, payload: bytes) -> None:
+        if self._over:
+            return
+        if kind in b"RT":
+            self._first(kind, payload)
+        elif not self._begun:
+            raise ProtocolError(f"expected the frame R or T first, got {kind.decode()}")
+        elif kind == b"i":
+            self._take_stdin(payload)
+        elif kind == b"I":
+            self._stdin_end = True
+            self._push_stdin()
+        elif kind == b"a":
+            self._take_ack(*run_wire.parse_ack(payload))
+        elif kind == b"s":
+            self._signal(run_wire.parse_signal(payload))
+        else:
+            self._message({"resize": run_wire.parse_window(payload)})
+
+    def _first(self, kind: bytes, payload: bytes) -> None:
+        if self._begun:
+            raise ProtocolError("a second request on one run connection")
+        self._begun = True
+        try:
+            if kind == b"R":
+                self._start(run_wire.parse_request(payload))
+            else:
+                self._resume(run_wire.parse_resume(payload))
+        except ProtocolError:
+            raise
+        except AfieldError as error:
+            self._refuse(error)
+
+    def _take_stdin(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._taken_base + self._received > self._credit:
+            raise ProtocolError(f"stdin past the credit of {self._credit} bytes")
+        if data and not self._stdin_end:
+            self._stdin.append(data)
+            self._push_stdin()
+
+    def _take_ack(self, out: int, err: int) -> None:
+        if not (self._acked[0] <= out <= self._sent[0] and self._acked[1] <= err <= self._sent[1]):
+            raise ProtocolError(f"acknowledged {out}/{err} bytes, sent {self._sent[0]}/{self._sent[1]}")
+        count = out + err - self._acked[0] - self._acked[1]
+        self._acked = [out, err]
+        if count and self._stream is not None:
+            self._stream.consumed(count)
+
+    def _signal(self, number: int) -> None:
+        if self._stream is None and number in _ENDING:
+            if self._task is not None:
+                self._task.cancel()
+            self._finish(run_wire.ended(-number))
+        else:
+            self._message({"signal": number})
+
+    def _message(self, message: dict[str, Any]) -> None:
+        if self._stream is None:
+            self._early.append(message)
+            del self._early[:-64]
+        elif not self._stream.closed:
+            self._stream.send_message_nowait(message)
+
+    # ---- begin
+
+    def _start(self, request: RunRequest) -> None:
+        self.project, self.machine = request.project, request.machine
+        base = self._base = self._find(request.project, request.machine)
+        state = base.run_state(barrier="n" not in request.flags)
+        if state == "not-ready":
+            self._finish(run_wire.not_ready())
+            return
+        self._results = state == "barrier"
+        self.id = os.urandom(16)
+        words = request.argv if request.mode == "run" else (request.mode.encode(), *request.argv)
+        self.label = b" ".join(words[:4]).decode("utf-8", "replace")[:80]
+        self.channel.write(run_wire.started(self.id) + run_wire.credit(self._credit))
+        target = base.mapping_target()
+        target = target._replace(roots=mapping.roots_of(request, target.roots[0]))
+        if state == "barrier" or mapping.needs_home(request, target):
+            self._task = asyncio.ensure_future(self._prepare(base, request, target, barrier=state == "barrier"))
+        else:
+            self._open(base, request, target)
+
+    async def _prepare(self, base: Base, request: RunRequest, target: mapping.Target, *, barrier: bool) -> None:
+        try:
+            notice = asyncio.get_running_loop().call_later(_NOTICE_SECONDS, self._tell_waiting)
+            try:
+                if mapping.needs_home(request, target):
+                    home = await base.home()
+                    target = target._replace(there=home + target.there[1:])
+                if barrier:
+                    await base.barrier()
+            finally:
+                notice.cancel()
+            if not self._over:
+                self._open(base, request, target)
+        except AfieldError as error:
+            self._refuse(error)
+        except Exception as error:
+            self._log(f"a run could not be prepared: {error!r}")
+            self._refuse(AfieldError(f"the run could not be prepared: {error!r}", hint="see `afield daemon log`"))
+
+    def _tell_waiting(self) -> None:
+        self.channel.write(run_wire.notice("afield: waiting for the sync before the program starts (Ctrl-C gives up)"))
+
+    def _open(self, base: Base, request: RunRequest, target: mapping.Target) -> None:
+        plan = mapping.plan(request, target)
+        self._attach_stream(
+            base.open_stream(
+                {
+                    "do": "process",
+                    "argv": plan.argv,
+                    "cwd": plan.cwd,
+                    "env": plan.env,
+                    "unset": [],
+                    "tty": plan.tty,
+                    "login": plan.login,
+                    "id": self.id,
+                    "label": self.label,
+                    "mkdir": True,
+                },
+                run_wire.WINDOW,
+            )
+        )
+        self._push_stdin()
+
+    def _resume(self, request: ResumeRequest) -> None:
+        self.id, self.project, self.machine = request.id, request.project, request.machine
+        self.label = "(taken up again)"
+        base = self._base = self._find(request.project, request.machine)
+        if base.run_state(barrier=False) != "ready":
+            base.wake()
+            self._finish(run_wire.not_ready())
+            return
+        self._results = base.run_state(barrier=True) == "barrier"
+        self._sent = [request.out, request.err]
+        self._acked = [request.out, request.err]
+        header = {"do": "attach", "id": request.id, "out": request.out, "err": request.err}
+        self._attach_stream(base.open_stream(header, run_wire.WINDOW))
+
+    def _attach_stream(self, stream: Any) -> None:
+        self._stream = stream
+        stream.on_message = self._on_message
+        stream.on_consumed = self._on_consumed
+        stream.on_sendable = self._push_stdin
+        stream.on_closed = self._on_closed
+        stream.set_sink(self._on_output)
+        for message in self._early:
+            self._message(message)
+        self._early.clear()
+        self._on_begin(self)
+
+    # ---- the stream
+
+    def _on_output(self, data: memoryview, err: bool) -> None:
+        self._sent[err] += len(data)
+        self.channel.write(run_wire.head(b"e" if err else b"o", len(data)) + data)
+
+    def _on_consumed(self, total: int) -> None:
+        credit = self._taken_base + total + run_wire.WINDOW
+        if credit > self._credit:
+            self._credit = credit
+            self.channel.write(run_wire.credit(credit))
+
+    def _push_stdin(self) -> None:
+        stream = self._stream
+        if stream is None or stream.closed:
+            return
+        while self._stdin:
+            room = stream.sendable()
+            if not room:
+                return
+            data = self._stdin[0]
+            if len(data) <= room:
+                stream.write_nowait(self._stdin.popleft())
+            else:
+                stream.write_nowait(data[:room])
+                self._stdin[0] = data[room:]
+        if self._stdin_end:
+            stream.write_end_nowait()
+
+    def _on_message(self, message: Any) -> None:
+        if not isinstance(message, dict):
+            return
+        if "started" in message:
+            self.pid = message["started"].get("pid")
+        elif "attached" in message:
+            self._attached(message["attached"])
+        elif "exit" in message:
+            self._exited(int(message["exit"]))
+        elif "killed" in message:
+            self._exited(-int(message["killed"]))
+
+    def _attached(self, told: dict[str, Any]) -> None:
+        self.pid = told.get("pid")
+        self._taken_base = int(told["in"])
+        self._credit = self._taken_base + run_wire.WINDOW
+        self.channel.write(run_wire.started(self.id) + run_wire.credit(self._credit))
+
+    def _exited(self, code: int) -> None:
+        if self._results and self._base is not None and not self._over:
+            self._task = asyncio.ensure_future(self._bring_results(self._base, code))
+        else:
+            self._finish(run_wire.ended(code))
+
+    async def _bring_results(self, base: Base, code: int) -> None:
+        try:
+            async with asyncio.timeout(_RESULTS_SECONDS):
+                await base.barrier()
+        except (AfieldError, TimeoutError) as error:
+            why = "it takes longer" if isinstance(error, TimeoutError) else str(error)
+            self.channel.write(
+                run_wire.notice(f"afield: the results are not all here yet: {why} (see `afield status`)")
+            )
+        except Exception as error:
+            self._log(f"the barrier after a run failed: {error!r}")
+        self._finish(run_wire.ended(code))
+
+    def _on_closed(self, error: AfieldError | None) -> None:
+        if self._over or (self._task is not None and not self._task.done()):
+            return
+        if isinstance(error, SessionGone | LinkLost) and not self._over:
+            # The agent may still have the process: the client comes again as it would after a killed daemon.
+            self._stop()
+            self.channel.close()
+            return
+        self._refuse(error or ProtocolError("the process ended without a status"))
+
+    # ---- the end
+
+    def _client_gone(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        if self._stream is not None and not self._stream.closed:
+            # A stream that is closed, not lost, hangs the process up (protocol.md, section 5).
+            self._stream.close()
+        self._stop()
+
+    def _refuse(self, error: AfieldError) -> None:
+        code = 255 if isinstance(error, ProtocolError) else error.exit
+        if self._stream is not None and not self._stream.closed and isinstance(error, ProtocolError):
+            self._stream.close()
+        self._finish(run_wire.refused(code, str(error), error.hint))
+
+    def _finish(self, frame: bytes) -> None:
+        if not self._over:
+            self.channel.write(frame)
+            self.channel.close_when_sent()
+            self._stop()
+
+    def _stop(self) -> None:
+        if not self._over:
+            self._over = True
+            self._on_end(self)
