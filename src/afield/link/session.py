@@ -68,7 +68,7 @@ class Session:
         """Begin on a new carrier: the hello goes out."""
         self._carrier = carrier
         carrier.received = self.receive
-        carrier.writable = self.flush
+        carrier.writable = self.touch
         self.link.transport_opened(self._loop.time())
         self.touch()
 
@@ -101,14 +101,21 @@ class Session:
         """Send what was queued, and look at the clock again; called after every operation on the link."""
         if self._reading:
             return
-        self.flush()
+        self._reading = True
+        try:
+            # Room that came free wakes a writer, who queues more: a few turns now, the rest after the other callbacks.
+            for _ in range(4):
+                self._flush()
+                if not self._dispatch():
+                    break
+        finally:
+            self._reading = False
         self._arm()
 
-    def flush(self) -> None:
-        """Write as long as the carrier takes it."""
+    def _flush(self) -> None:
         carrier = self._carrier
         while carrier is not None and carrier.idle:
-            chunks = self.link.data_to_send(SEND_SIZE)
+            chunks = self.link.data_to_send(SEND_SIZE, self._loop.time())
             if not chunks:
                 return
             carrier.write(chunks)
@@ -169,9 +176,11 @@ class Session:
 
     # -- events
 
-    def _dispatch(self) -> None:
-        for event in self.link.events():
+    def _dispatch(self) -> bool:
+        happened = self.link.events()
+        for event in happened:
             self._table[type(event)](event)
+        return bool(happened)
 
     def _guard(self, number: int, call: Callable[..., None], *args: Any) -> None:
         try:

@@ -99,7 +99,12 @@ def _explain(dial: Dial, error: OSError) -> AfieldError:
 
 
 def exit_status(pid: int) -> int | None:
-    """Take the exit status of a child without waiting: None while it runs, negative for a signal; 255 when it is not ours."""
+    """Take the exit status of a child without waiting: None while it runs, negative for a signal; 255 when it is not ours.
+
+    A pid of 0 or less stands for no process at all (a stream made in this process): it has ended well.
+    """
+    if pid <= 0:
+        return 0
     try:
         found, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
@@ -109,5 +114,7 @@ def exit_status(pid: int) -> int | None:
 
 def end(pid: int, number: int = signal.SIGTERM) -> None:
     """Send a signal to a child that was not reaped yet."""
+    if pid <= 0:
+        return
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
