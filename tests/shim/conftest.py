@@ -186,7 +186,7 @@ def c_client():
 @pytest.fixture
 def folder():
     """A short path: an address of a socket holds 107 bytes."""
-    path = tempfile.mkdtemp(prefix="afield-test-", dir="/tmp")
+    path = tempfile.mkdtemp(prefix="shim-")
     yield path
     shutil.rmtree(path)
 
