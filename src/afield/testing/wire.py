@@ -3,7 +3,7 @@
 Rules: deterministic; no I/O, no real time. Nothing here is imported by the product. Python 3.6
 syntax, because the wire is tested under every Python that it runs on.
 """
-# ruff: noqa: UP  for that reason
+# ruff: noqa: UP006, UP035, UP037, UP045
 
 from afield.wire.limits import LIMITS
 from afield.wire.link import AGENT, CLIENT, Link

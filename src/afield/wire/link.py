@@ -8,24 +8,9 @@ of transports. After a ProtocolError the link is broken and only repeats it. No 
 
 from afield.errors import ProtocolError
 from afield.wire import events as event
+from afield.wire import frames
 from afield.wire import streams as life
-from afield.wire.frames import (
-    ACK,
-    BYE,
-    CLOSE,
-    CREDIT,
-    DATA,
-    EOF,
-    ERR,
-    MSG,
-    OPEN,
-    PING,
-    PONG,
-    FrameReader,
-    frame,
-    unpack_credit,
-    unpack_u64,
-)
+from afield.wire.frames import DATA, ERR, FrameReader, frame
 from afield.wire.greeting import Greeting
 from afield.wire.limits import LIMITS
 from afield.wire.outbox import Outbox
@@ -47,7 +32,9 @@ if TYPE_CHECKING:
 
 CLIENT, AGENT = "client", "agent"
 _FIRST_ID = {CLIENT: 1, AGENT: 2}
-_QUIET = frozenset((ACK, PONG))  # these never provoke an acknowledgement, or two idle ends would answer for ever
+_QUIET = frozenset(
+    (frames.ACK, frames.PONG)
+)  # these never provoke an acknowledgement, or two idle ends would answer for ever
 
 
 class Link:
@@ -68,15 +55,15 @@ class Link:
         self._pulse = Pulse(limits, now)
         self._pongs = 0  # answers that wait to be sent
         self._table: "Dict[int, Callable[[int, memoryview], None]]" = {
-            OPEN: self._on_open,
-            EOF: self._on_eof,
-            MSG: self._on_message,
-            CREDIT: self._on_credit,
-            CLOSE: self._on_close,
-            ACK: self._on_ack,
-            PING: self._on_ping,
-            PONG: self._on_pong,
-            BYE: self._on_bye,
+            frames.OPEN: self._on_open,
+            frames.EOF: self._on_eof,
+            frames.MSG: self._on_message,
+            frames.CREDIT: self._on_credit,
+            frames.CLOSE: self._on_close,
+            frames.ACK: self._on_ack,
+            frames.PING: self._on_ping,
+            frames.PONG: self._on_pong,
+            frames.BYE: self._on_bye,
         }
 
     # -- doors of the transport
@@ -228,7 +215,7 @@ class Link:
         stream = self._streams.open_here()
         stream.window = window or stream.window
         stream.bulk = bulk
-        self._out.schedule.put_control(frame(OPEN, stream.id, data))
+        self._out.schedule.put_control(frame(frames.OPEN, stream.id, data))
         return stream.id
 
     def configure(self, stream: "int", *, window: "Optional[int]" = None, bulk: "Optional[bool]" = None) -> "None":
@@ -267,7 +254,7 @@ class Link:
         found = self._streams.find(stream)
         if found is not None:
             found.step(life.SEND_END)
-            self._out.put_frame(found, frame(EOF, stream))
+            self._out.put_frame(found, frame(frames.EOF, stream))
 
     def send_message(self, stream: "int", value: "Any", *, urgent: "bool" = False) -> "None":
         """Send a value behind the data, or before what is still queued when ``urgent``; raises LinkError when it is too large."""
@@ -275,7 +262,7 @@ class Link:
         if found is None:
             return
         data = pack_message(value, self._out.schedule.control_size + found.pending, self.limits)
-        whole = frame(MSG, stream, data)
+        whole = frame(frames.MSG, stream, data)
         if urgent:
             self._out.schedule.put_control(whole)
         else:
@@ -305,7 +292,7 @@ class Link:
         if found is None:
             self._streams.find(stream)
             return
-        whole = frame(CLOSE, stream, pack_reason(error, self.limits))
+        whole = frame(frames.CLOSE, stream, pack_reason(error, self.limits))
         if at_once or not found.queue:
             self._out.schedule.put_control(whole)
             self._over(found)
@@ -318,11 +305,11 @@ class Link:
         self._now = now
         name = self._pulse.ask(now)
         if name is not None:
-            self._out.schedule.put_control(frame(PING, 0, name))
+            self._out.schedule.put_control(frame(frames.PING, 0, name))
 
     def bye(self) -> "None":
         """Tell the peer that this side will not come back."""
-        self._out.schedule.put_control(frame(BYE, 0))
+        self._out.schedule.put_control(frame(frames.BYE, 0))
 
     def _over(self, stream: "Stream") -> "None":
         self._streams.forget(stream)
@@ -365,7 +352,7 @@ class Link:
             self._events.append(event.Message(number, value))
 
     def _on_credit(self, number: "int", payload: "memoryview") -> "None":
-        credit, consumed = unpack_credit(payload)
+        credit, consumed = frames.unpack_credit(payload)
         stream = self._streams.meet(number)
         if stream is None:
             return
@@ -386,14 +373,14 @@ class Link:
             self._over(stream)
 
     def _on_ack(self, number: "int", payload: "memoryview") -> "None":  # noqa: ARG002 each row of the table takes both
-        offset = unpack_u64(payload)[0]
+        offset = frames.unpack_u64(payload)[0]
         self._out.acknowledged(offset, self._now)
 
     def _on_ping(self, number: "int", payload: "memoryview") -> "None":
         if self._pongs >= self.limits.pongs:
             raise ProtocolError("expected at most %d pings at a time, got more" % (self.limits.pongs,))
         self._pongs += 1
-        self._out.schedule.put_control(frame(PONG, number, bytes(payload)))
+        self._out.schedule.put_control(frame(frames.PONG, number, bytes(payload)))
 
     def _on_pong(self, number: "int", payload: "memoryview") -> "None":  # noqa: ARG002 each row of the table takes both
         self._events.append(event.Pong(self._pulse.answered(bytes(payload), self._now)))
