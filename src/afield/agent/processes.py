@@ -1,0 +1,386 @@
+"""A program at the place that outlives its stream: pipes or terminal, journal, signals, exit.  [P]
+
+    starting ──exec──► running ──waitpid──► exited ──output read──► done ──all handed over──► announced
+        └──exec failed──► the stream closes with the error
+
+Rules: the exit is announced only after all output; a descendant that keeps the pipe open delays it by GRACE at most, and
+never costs a byte that was in the pipe when the program ended. Output is read as far as the client's credit goes; while the
+client is away it goes to the journal. A stream that the client closed on purpose ends the program (SIGHUP, then SIGKILL).
+How a program is started is in spawn.py; how terminals work in ptys.py.
+"""
+
+import _signal
+import os
+from time import time
+
+from afield.agent import ptys, spawn
+from afield.agent.journal import ERR, OUT, Journal
+from afield.agent.loop import READ
+from afield.agent.pumps import Inflow, Outflow, close_quietly, grow_pipe
+from afield.agent.session import Service
+from afield.errors import Cancelled, ProtocolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional
+
+    from afield.agent.keeper import Keeper
+    from afield.agent.loop import Timer
+    from afield.agent.session import Channel, Session
+
+GRACE = 0.2  # seconds from exit to its announcement when a descendant holds the pipe
+HANGUP_WAIT = 5.0  # seconds from SIGHUP to SIGKILL
+TERMINAL_SIGNALS = (_signal.SIGHUP, _signal.SIGTERM, _signal.SIGKILL)  # meant for the whole session of a terminal
+# Discarding output reads this much at a time.
+PLENTY = 1 << 20
+
+
+class Process(Service):
+    """One program. ``channel`` is the stream it talks to now, None while nobody is attached."""
+
+    def __init__(self, keeper: "Keeper", request: "spawn.Request") -> "None":
+        self.keeper = keeper
+        self.request = request
+        self.id = request.id or os.urandom(16)
+        self.pid = 0
+        self.started = time()
+        self.state = "starting"
+        self.status = None  # type: Optional[int]
+        self.ended_at = 0.0  # by the keeper's clock; 0.0 while it runs
+        self._announced = 0.0
+        self._announced_to = None  # type: Optional[Session]
+        self.channel = None  # type: Optional[Channel]
+        self.journal = Journal(keeper.open_spill)
+        self.stdin_count = 0
+        self.stdin_ended = False
+        self._stdin = None  # type: Optional[Outflow]
+        self._flows = []  # type: List[Inflow]
+        self._master = -1
+        self._carried = 0  # queued stdin that an earlier stream brought: no credit for it on this one
+        self._owed = [0, 0]
+        self._grace_over = False
+        self._discard = False
+        self._told = -1
+        self._told_watch = None  # type: Any
+        self._pending = []  # type: List[Any]
+        self._killer = None  # type: Optional[Timer]
+        self._outputs = []  # type: List[int]
+
+    # start
+
+    def start(self, channel: "Channel") -> "None":
+        """Fork. Raises SpawnFailed; a failing exec closes the stream later."""
+        self.channel = channel
+        tty = self.request.tty
+        if tty is not None:
+            self._start_in_terminal(tty)
+        else:
+            self._start_with_pipes()
+        self._told_watch = self.keeper.loop.watch(self._told, READ, self._hear)
+        self.keeper.loop.child(self.pid, self._exited)
+
+    def _start_in_terminal(self, tty: "Dict[str, Any]") -> "None":
+        master, slave = ptys.open_terminal(tty.get("rows"), tty.get("cols"))
+        try:
+            self.pid, self._told = spawn.fork_exec(self.request, (slave, slave, slave), controlling=True)
+        except BaseException:
+            os.close(master)
+            raise
+        finally:
+            os.close(slave)
+        self._master = master
+        self._outputs = [master]
+        self._stdin = Outflow(self.keeper.loop, os.dup(master), self._taken, finish=ptys.send_end)
+
+    def _start_with_pipes(self) -> "None":
+        pipes = [os.pipe() for _ in range(3)]
+        theirs = (pipes[0][0], pipes[1][1], pipes[2][1])
+        ours = (pipes[0][1], pipes[1][0], pipes[2][0])
+        grow_pipe(ours[0])
+        grow_pipe(ours[1])
+        try:
+            self.pid, self._told = spawn.fork_exec(self.request, theirs, controlling=False)
+        except BaseException:
+            for fd in ours:
+                os.close(fd)
+            raise
+        finally:
+            for fd in theirs:
+                os.close(fd)
+        self._outputs = [ours[1], ours[2]]
+        self._stdin = Outflow(self.keeper.loop, ours[0], self._taken)
+
+    def _hear(self) -> "None":
+        """Learn from the report pipe whether the program started."""
+        try:
+            report = os.read(self._told, 256)
+        except BlockingIOError:
+            return
+        self._told_watch.stop()
+        close_quietly(self._told)
+        self._told = -1
+        if report:
+            self._failed(report)
+        else:
+            self._runs()
+
+    def _failed(self, report: "bytes") -> "None":
+        self.keeper.loop.forget_child(self.pid)
+        for fd in self._outputs:
+            close_quietly(fd)
+        if self._stdin is not None:
+            self._stdin.close()
+        channel, self.channel = self.channel, None
+        self.state = "failed"
+        self.keeper.forget_process(self)
+        if channel is not None:
+            channel.close(spawn.error_for(report, self.request))
+
+    def _runs(self) -> "None":
+        self.state = "running"
+        self.keeper.process_runs(self)
+        if self.channel is not None:
+            self.channel.message({"started": {"pid": self.pid}})
+        for number, fd in enumerate(self._outputs):
+            self._flows.append(self._flow(number, fd))
+        pending, self._pending = self._pending, []
+        for value in pending:
+            self.message(value)
+
+    def _flow(self, number: "int", fd: "int") -> "Inflow":
+        return Inflow(
+            self.keeper.loop, fd, self._room, lambda data: self._read(number, data), lambda _errno: self._finish_if_over()
+        )
+
+    # output
+
+    def _room(self) -> "int":
+        """Bytes that may be read from the program now."""
+        if self._discard:
+            return PLENTY
+        channel = self.channel
+        if channel is not None and not self.journal.waiting:
+            room = channel.sendable()
+            if room > 0:
+                return room
+        if channel is not None and channel.near:
+            return 0
+        return self.journal.room()
+
+    def _read(self, number: "int", data: "bytes") -> "None":
+        if not self._discard:
+            channel = self.channel
+            if channel is not None and not self.journal.waiting and channel.sendable() >= len(data):
+                self.journal.append_sent(number, data)
+                channel.send(data, err=number == ERR)
+            else:
+                self.journal.append(number, data)
+        if self.status is not None:
+            self._owed[number] -= len(data)
+            if self._grace_over:
+                self._finish_if_over()
+
+    def _pump(self) -> "None":
+        """Hand over what waits, then read on, then announce."""
+        channel = self.channel
+        if channel is None:
+            return
+        while True:
+            piece = self.journal.take(channel.sendable())
+            if piece is None:
+                break
+            channel.send(piece[1], err=piece[0] == ERR)
+        for flow in list(self._flows):
+            flow.resume()
+        self._announce_if_done()
+
+    def sendable(self) -> "None":
+        self._pump()
+
+    def consumed(self, total: "int") -> "None":
+        self.journal.consumed(total)
+
+    def away(self) -> "None":
+        for flow in list(self._flows):
+            flow.resume()
+
+    # input
+
+    def data(self, data: "Any", err: "bool") -> "None":
+        self.stdin_count += len(data)
+        if self._stdin is not None:
+            self._stdin.write(data)
+
+    def ended(self) -> "None":
+        if not self.stdin_ended:
+            self.stdin_ended = True
+            if self._stdin is not None:
+                self._stdin.end()
+
+    def _taken(self, count: "int") -> "None":
+        carried = min(self._carried, count)
+        self._carried -= carried
+        if self.channel is not None:
+            self.channel.consumed(count - carried)
+
+    def message(self, value: "Any") -> "None":
+        """Take ``{"signal": n}`` or ``{"resize": [rows, cols]}``. Raises ProtocolError."""
+        if not isinstance(value, dict) or not (set(value) <= {"signal", "resize"}):
+            raise ProtocolError("process: expected signal or resize, got %.80r" % (value,))
+        if self.state == "starting":  # its process group does not exist for sure yet
+            self._pending.append(value)
+            return
+        if "signal" in value:
+            self.signal(value["signal"])
+        if "resize" in value and self._master >= 0 and self._flows and not self._flows[0].closed:
+            rows, cols = value["resize"] if isinstance(value["resize"], list) and len(value["resize"]) == 2 else (0, 0)
+            ptys.resize(self._flows[0].fd, rows, cols)
+
+    def signal(self, number: "Any") -> "bool":
+        """Send a signal to the process group; with a terminal to the group in front, too. False: nobody there any more.
+
+        Raises ProtocolError for what is not a signal number.
+        """
+        if not isinstance(number, int) or not 0 <= number < _signal.NSIG:
+            raise ProtocolError("signal: expected a number, got %.80r" % (number,))
+        if self.status is not None and self.state != "exited":
+            return False  # the number of the group may belong to somebody else by now
+        groups = [self.pid]
+        if self._master >= 0 and self._flows and not self._flows[0].closed:
+            front = ptys.foreground(self._flows[0].fd)
+            if front > 0 and front != self.pid:
+                groups = [front, self.pid] if number in TERMINAL_SIGNALS else [front]
+        reached = False
+        for group in groups:
+            try:
+                os.killpg(group, number)
+                reached = True
+            except OSError:  # ESRCH: ended; EPERM: it became another user's
+                pass
+        return reached
+
+    # end
+
+    def _exited(self, status: "int") -> "None":
+        if self.state == "starting":
+            self._hear()
+            if self.state in ("failed", "starting"):
+                return
+        self.status = status
+        self.state = "exited"
+        for number, flow in enumerate(self._flows):
+            self._owed[number] = 0 if flow.closed else ptys.unread(flow.fd)
+        self._finish_if_over()
+        if self.state == "exited":
+            self.keeper.loop.call_later(GRACE, self._grace_ended)
+
+    def _grace_ended(self) -> "None":
+        self._grace_over = True
+        self._finish_if_over()
+
+    def _finish_if_over(self) -> "None":
+        """Go from exited to done when the output is complete."""
+        if self.state != "exited":
+            return
+        for number, flow in enumerate(self._flows):
+            if not flow.closed and not (self._grace_over and self._owed[number] <= 0):
+                return
+        self.state = "done"
+        self.ended_at = self.keeper.now()
+        self.keeper.process_ended(self)
+        if self._killer is not None:
+            self._killer.cancel()
+        for flow in self._flows:
+            flow.close()
+        if self._stdin is not None:
+            self._stdin.close()
+        if self._discard:
+            self.keeper.forget_process(self)
+        else:
+            self._announce_if_done()
+
+    def _announce_if_done(self) -> "None":
+        channel = self.channel
+        if self.state != "done" or channel is None or self.journal.waiting:
+            return
+        self.state = "announced"
+        channel.message(self.exit_value())
+        channel.end()
+        self._announced = self.keeper.now()
+        self._announced_to = channel.session
+        self.channel = None
+        channel.close()
+        self.keeper.process_announced()
+
+    @property
+    def delivered(self) -> "bool":
+        """Whether a client has got everything; then nobody has to wait for it any more."""
+        session = self._announced_to
+        return self.state == "announced" and session is not None and session.heard_since(self._announced)
+
+    def exit_value(self) -> "Dict[str, int]":
+        """Give ``{"exit": code}`` or ``{"killed": signal}``; only once ``status`` is there."""
+        status = self.status
+        assert status is not None
+        if os.WIFSIGNALED(status):
+            return {"killed": os.WTERMSIG(status)}
+        return {"exit": os.WEXITSTATUS(status)}
+
+    # clients
+
+    def attach(self, channel: "Channel", out: "int", err: "int") -> "None":
+        """Serve another stream from these offsets on. Raises ProtocolError when they are not kept any more."""
+        old = self.channel
+        self.journal.rewind(out, err)
+        self.channel = channel
+        if old is not None:
+            old.close(Cancelled("another client attached to this process"))
+        self._carried = self._stdin.queued if self._stdin is not None else 0
+        if self.state == "announced":
+            self.state = "done"
+        channel.message({"attached": {"pid": self.pid, "in": self.stdin_count, "ended": self.stdin_ended}})
+        self._pump()
+
+    def closed(self) -> "None":
+        """End the program: the client closed its stream on purpose."""
+        self.channel = None
+        if self.state in ("done", "announced", "failed"):
+            self.keeper.forget_process(self)
+        elif not self._discard:
+            self.hang_up()
+
+    def hang_up(self) -> "None":
+        """SIGHUP, and SIGKILL after HANGUP_WAIT; the output is thrown away from now on."""
+        self._discard = True
+        self.journal.close()
+        if self.state == "starting":
+            self._pending.append({"signal": int(_signal.SIGHUP)})
+        else:
+            self.signal(int(_signal.SIGHUP))
+            self.signal(int(_signal.SIGCONT))  # a stopped program must be able to end
+        if self._stdin is not None and self._master < 0:
+            self._stdin.close()
+        for flow in self._flows:
+            flow.resume()
+        self._killer = self.keeper.loop.call_later(HANGUP_WAIT, self._kill)
+
+    def _kill(self) -> "None":
+        self.signal(int(_signal.SIGKILL))
+
+    def abandoned(self) -> "None":
+        """Live on without a client."""
+        self.channel = None
+        self.away()
+
+    def describe(self) -> "Dict[str, Any]":
+        """Give the entry of the ``processes`` call."""
+        return {
+            "id": self.id,
+            "pid": self.pid,
+            "label": self.request.label,
+            "argv": self.request.argv,
+            "started": self.started,
+            "state": {"done": "exited", "announced": "exited"}.get(self.state, self.state),
+            "attached": self.channel is not None,
+            "exit": self.exit_value() if self.status is not None else None,
+        }

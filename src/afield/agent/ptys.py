@@ -1,0 +1,64 @@
+"""Pseudo-terminals: open one, size it, find who is in front.  [P]
+
+Nothing here reads or writes: a terminal's bytes go through the pumps like a pipe's.
+"""
+
+import fcntl
+import os
+import struct
+import termios
+
+from afield.errors import SpawnFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Tuple
+
+# What every terminal was before windows; used when the client does not know.
+ROWS, COLS = 24, 80
+
+
+def open_terminal(rows: "Any", cols: "Any") -> "Tuple[int, int]":
+    """Give (master, slave) of a terminal of this size. Raises SpawnFailed."""
+    try:
+        master, slave = os.openpty()
+    except OSError as error:
+        raise SpawnFailed(
+            "no terminal could be opened there: %s" % os.strerror(error.errno or 0),
+            hint="too many terminals are open there (kernel.pty.max), or /dev/pts is not mounted",
+        ) from None
+    resize(master, rows, cols)
+    return master, slave
+
+
+def resize(fd: "int", rows: "Any", cols: "Any") -> "None":
+    """Set the window size; the kernel sends SIGWINCH to whoever is in front. Odd sizes become 24 by 80. Never raises."""
+    if not (isinstance(rows, int) and 0 < rows < 65536):
+        rows = ROWS
+    if not (isinstance(cols, int) and 0 < cols < 65536):
+        cols = COLS
+    try:
+        fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+    except OSError:  # the program has gone
+        pass
+
+
+def foreground(fd: "int") -> "int":
+    """Give the process group in front of the terminal, 0 when there is none."""
+    try:
+        return os.tcgetpgrp(fd)
+    except OSError:
+        return 0
+
+
+def send_end(fd: "int") -> "None":
+    """Type the end-of-file character, as a person at the terminal would. Raises OSError."""
+    os.write(fd, termios.tcgetattr(fd)[6][termios.VEOF])
+
+
+def unread(fd: "int") -> "int":
+    """Bytes that lie in a pipe or terminal, ready to be read; 0 when that cannot be told."""
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"))[0])
+    except OSError:
+        return 0

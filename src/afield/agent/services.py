@@ -1,0 +1,85 @@
+"""Which service a stream's ``do`` asks for.  [P]
+
+A table of names; a service's module is imported on first use, because a run of ``true`` needs no ports and no facts.
+"""
+
+from afield.agent.session import NOTHING
+from afield.errors import NoSuchProcess, ProtocolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict
+
+    from afield.agent.keeper import Keeper
+    from afield.agent.session import Channel, Service
+
+
+def open_service(keeper: "Keeper", channel: "Channel", header: "Any") -> "None":
+    """Start what the header asks for and make it the stream's service. Raises AfieldError."""
+    name = header.get("do") if isinstance(header, dict) else None
+    start = TABLE.get(name) if isinstance(name, str) else None
+    if start is None:
+        raise ProtocolError("expected one of %s, got %.80r" % (", ".join(sorted(TABLE)), name))
+    service = start(keeper, channel, header)
+    if channel.open and channel.service is NOTHING:  # else it chose another one already
+        channel.service = service
+
+
+def _process(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "Service":
+    from afield.agent.processes import Process
+    from afield.agent.spawn import Request
+
+    request = Request(header)
+    if request.id and request.id in keeper.processes:
+        raise ProtocolError("a process of this id is there already", hint="attach to it, or choose another id")
+    process = Process(keeper, request)
+    process.start(channel)
+    keeper.processes[process.id] = process
+    return process
+
+
+def _attach(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "Service":
+    process = keeper.processes.get(header.get("id"))
+    if process is None:
+        raise NoSuchProcess(
+            "no process of this id is kept there", hint="it ended long ago, or the agent there was killed or the host rebooted"
+        )
+    out, err = header.get("out", 0), header.get("err", 0)
+    if not isinstance(out, int) or not isinstance(err, int):
+        raise ProtocolError("attach: expected offsets, got %.80r and %.80r" % (out, err))
+    process.attach(channel, out, err)
+    return process
+
+
+def _files(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "Service":
+    from afield.agent.filesvc import FilesService
+
+    return FilesService(keeper, channel, header)
+
+
+def _connect(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "Service":
+    from afield.agent.ports import Connect
+
+    return Connect(keeper, channel, header)
+
+
+def _listen(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "Service":
+    from afield.agent.ports import Listen
+
+    return Listen(keeper, channel, header)
+
+
+def _call(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "Service":
+    from afield.agent.calls import Call
+
+    return Call(keeper, channel, header)
+
+
+TABLE = {
+    "process": _process,
+    "attach": _attach,
+    "files": _files,
+    "connect": _connect,
+    "listen": _listen,
+    "call": _call,
+}  # type: Dict[str, Callable[[Keeper, Channel, Dict[str, Any]], Service]]
