@@ -44,7 +44,7 @@ lint: env ## ruff, mypy, import contracts
 	$(BIN)/lint-imports --no-logo
 
 docs: env ## build the manual into site/; any warning fails
-	$(BIN)/mkdocs build --quiet --strict --site-dir site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
 
 suite: ## the tests alone, against what is installed in $(VENV)
 	AFIELD_INSTALLED=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS) $(TESTS)
