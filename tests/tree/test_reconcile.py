@@ -21,7 +21,7 @@ MIRRORED = {
     "push": "pull",
     "pull": "push",
 }
-MANY = settings(max_examples=400, deadline=None)
+MANY = settings(max_examples=150, deadline=None)
 
 
 def file(content, executable=False):

@@ -288,7 +288,7 @@ def _settle_subtrees(
             continue
         subtrees[path] = verdict
         conflicts.pop(path, None)
-        if verdict == LEFT or not court.is_untouchable(path):
+        if verdict == LEFT or (verdicts[path] != EVEN and not court.is_untouchable(path)):
             verdicts[path] = verdict
 
 
