@@ -8,7 +8,8 @@ import stat
 from time import time
 
 from afield.agent.session import Service
-from afield.errors import AfieldError, NoSuchProcess, ProtocolError
+from afield.errors import AfieldError, NoSuchProcess
+from afield.wire.messages import read_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,11 +39,8 @@ class Call(Service):
     def __init__(self, keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "None":
         self._channel = channel
         self._helper = None  # type: Any
-        name, args = header.get("name"), header.get("args") or {}
-        ask = TABLE.get(name) if isinstance(name, str) else None
-        if ask is None or not isinstance(args, dict):
-            raise ProtocolError("expected a call of %s, got %.80r" % (", ".join(sorted(TABLE)), name))
-        answer = ask(keeper, args)
+        name, args = read_call(header)
+        answer = TABLE[name](keeper, args)
         if not isinstance(answer, Later):
             self._answer(answer)
             return
@@ -68,15 +66,6 @@ class Call(Service):
             self._helper = None
 
 
-def _field(args: "Dict[str, Any]", name: "str", kind: "Any") -> "Any":
-    value = args.get(name)
-    if isinstance(value, str) and kind is bytes:
-        value = value.encode("utf-8", "surrogateescape")
-    if not isinstance(value, kind):
-        raise ProtocolError("%s: expected %s, got %.80r" % (name, kind.__name__, value))
-    return value
-
-
 def _ping(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
     return {"now": time()}
 
@@ -92,10 +81,10 @@ def _processes(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
 
 
 def _kill(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
-    process = keeper.processes.get(_field(args, "id", bytes))
+    process = keeper.processes.get(args["id"])
     if process is None:
         raise NoSuchProcess("no process of this id is kept there")
-    return {"reached": process.signal(_field(args, "signal", int))}
+    return {"reached": process.signal(args["signal"])}
 
 
 def _footprint(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
@@ -134,12 +123,9 @@ def resident() -> "int":
 
 
 def _clean(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
-    folders = args.get("folders") or []
-    if not isinstance(folders, list):
-        raise ProtocolError("folders: expected a list, got %.80r" % (folders,))
     from afield.agent.cleaning import checked, clean
 
-    named = [checked(_field({"folder": folder}, "folder", bytes)) for folder in folders]
+    named = [checked(folder) for folder in args["folders"]]
     cache = keeper.info.get("cache") or ""
 
     def done(removed: "Any") -> "Any":
@@ -159,7 +145,7 @@ def _quit(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
 def _stat(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
     from afield.agent.spawn import expand
 
-    path = expand(_field(args, "path", bytes))
+    path = expand(args["path"])
     return Later(lambda: look(path), LOOK_WAIT)
 
 
@@ -185,7 +171,7 @@ def look(path: "bytes") -> "Any":
 
 
 def _which(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
-    name = _field(args, "name", bytes)
+    name = os.fsencode(args["name"])
     return Later(lambda: which(name), LOOK_WAIT)
 
 

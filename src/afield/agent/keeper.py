@@ -60,6 +60,7 @@ class Keeper:
         self._end_orphans(left)
         if place is not None:
             self._listening = loop.watch(place.listener.fileno(), READ, self._accept)
+        loop.report = self.log_failure
         loop.call_later(MINUTE, self._minute)
 
     now = staticmethod(monotonic)

@@ -1,6 +1,7 @@
 """One thread that waits for many things: file descriptors, timers, ended children, signals.  [P]
 
-Rules: callbacks never block; a callback that raises ends the agent (``log`` tells why), so services catch what can fail.
+Rules: callbacks never block. One that raises is reported and its descriptor watched no more: a fault in one service must not end
+the processes of all others.
 A descriptor that is not to be read is not registered at all, because a hung-up pipe reports itself whatever was asked for.
 A number that is closed and opened again inside one batch of events never sees the stale event (``Watch.born``).
 Nothing here knows about links or processes.
@@ -58,11 +59,13 @@ class Timer:
 class Loop:
     """The event loop; ``run`` returns when ``stop`` was called.
 
-    Sources are objects with ``flush()``, called before each wait, ``next_deadline()`` and ``deadline_passed(now)``.
+    Sources are objects with ``flush()``, called before each wait, ``next_deadline()``, ``deadline_passed(now)`` and ``failed()``,
+    called when one of the others raised. ``report(what)`` tells of the exception that is being handled.
     """
 
     def __init__(self) -> "None":
         self.batch = 0
+        self.report = lambda what: None  # type: Callable[[str], Any]
         self.watches = {}  # type: Dict[int, Watch]
         self.sources = []  # type: List[Any]
         self.on_signal = {}  # type: Dict[int, Callable[[], Any]]
@@ -137,7 +140,10 @@ class Loop:
                 return
             callback = self._children.pop(pid, None)
             if callback is not None:
-                callback(status)
+                try:
+                    callback(status)
+                except Exception:
+                    self.report("end of process %d" % pid)
 
     def _woken(self) -> "None":
         numbers = set()
@@ -164,7 +170,7 @@ class Loop:
         """Work until ``stop``."""
         while True:
             for source in list(self.sources):
-                source.flush()
+                self._guarded(source, source.flush)
             if not self._running:
                 return
             self._wait(self._timeout())
@@ -192,7 +198,11 @@ class Loop:
         for fd, _ in events:
             watch = self.watches.get(fd)
             if watch is not None and watch.born != batch:
-                watch.callback()
+                try:
+                    watch.callback()
+                except Exception:
+                    self.report("descriptor %d" % fd)
+                    watch.stop()
 
     def _run_due(self, now: "float") -> "None":
         timers = self._timers
@@ -201,14 +211,18 @@ class Loop:
             callback = timer.callback
             timer.callback = None
             if callback is not None:
-                callback()
+                try:
+                    callback()
+                except Exception:
+                    self.report("timer")
         for source in list(self.sources):
             deadline = source.next_deadline()
             if deadline is not None and deadline <= now:
-                source.deadline_passed(now)
+                self._guarded(source, source.deadline_passed, now)
 
-    # after fork
-
-    def forked(self) -> "None":
-        """Detach from what a forked child shares with its parent: without this the child's signals wake the parent."""
-        _signal.set_wakeup_fd(-1)
+    def _guarded(self, source: "Any", call: "Callable[..., Any]", *args: "Any") -> "None":
+        try:
+            call(*args)
+        except Exception:
+            self.report("link")
+            source.failed()

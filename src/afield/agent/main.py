@@ -55,6 +55,9 @@ def serve(fd_in: "int", fd_out: "int", info: "Dict[str, Any]", place: "Any") -> 
         # Nothing made so far will be garbage: forks copy fewer pages when the collector does not touch them.
         getattr(gc, "freeze", gc.collect)()
         loop.run()
+    except Exception:
+        keeper.log_failure("the agent ends by a fault")
+        raise
     finally:
         keeper.close()
 

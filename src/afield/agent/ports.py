@@ -97,10 +97,8 @@ class Connect(Service):
         self._begin(header)
 
     def _begin(self, header: "Dict[str, Any]") -> "None":
-        path = header.get("unix")
+        path = header["unix"]
         if path is not None:
-            if not isinstance(path, bytes):
-                raise ProtocolError("unix: expected bytes, got %.80r" % (path,))
             self._found([(_socket.AF_UNIX, path, path.decode("utf-8", "replace"))])
             return
         host, port = host_and_port(header)
@@ -238,10 +236,10 @@ class Listen(Service):
 
 
 def host_and_port(header: "Dict[str, Any]", *, lowest: "int" = 1) -> "Tuple[str, int]":
-    """Check the fields; the host is the loopback when not given. Raises ProtocolError."""
-    host, port = header.get("host") or "localhost", header.get("port")
-    if not isinstance(host, str) or not isinstance(port, int) or not lowest <= port < 65536:
-        raise ProtocolError("expected host and port, got %.80r and %.80r" % (host, port))
+    """Give host, the loopback when there is none, and port. Raises ProtocolError for a port below the lowest."""
+    host, port = header["host"] or "localhost", header["port"]
+    if port is None or port < lowest:
+        raise ProtocolError("expected a port from %d on, got %r" % (lowest, port))
     return host, port
 
 

@@ -19,6 +19,7 @@ from afield.agent.loop import READ
 from afield.agent.pumps import Inflow, Outflow, close_quietly, grow_pipe
 from afield.agent.session import Service
 from afield.errors import Cancelled, ProtocolError
+from afield.wire.messages import read_message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 GRACE = 0.2  # seconds from exit to its announcement when a descendant holds the pipe
 HANGUP_WAIT = 5.0  # seconds from SIGHUP to SIGKILL
 TERMINAL_SIGNALS = (_signal.SIGHUP, _signal.SIGTERM, _signal.SIGKILL)  # meant for the whole session of a terminal
+# A mark of a link that no link comes to.
+UNREACHED = 1 << 64
 # Discarding output reads this much at a time.
 PLENTY = 1 << 20
 
@@ -41,13 +44,13 @@ class Process(Service):
     def __init__(self, keeper: "Keeper", request: "spawn.Request") -> "None":
         self.keeper = keeper
         self.request = request
-        self.id = request.id or os.urandom(16)
+        self.id = request.id
         self.pid = 0
         self.started = time()
         self.state = "starting"
         self.status = None  # type: Optional[int]
         self.ended_at = 0.0  # by the keeper's clock; 0.0 while it runs
-        self._announced = 0.0
+        self._mark = None  # type: Optional[int]
         self._announced_to = None  # type: Optional[Session]
         self.channel = None  # type: Optional[Channel]
         self.journal = Journal(keeper.open_spill)
@@ -225,15 +228,14 @@ class Process(Service):
 
     def message(self, value: "Any") -> "None":
         """Take ``{"signal": n}`` or ``{"resize": [rows, cols]}``. Raises ProtocolError."""
-        if not isinstance(value, dict) or not (set(value) <= {"signal", "resize"}):
-            raise ProtocolError("process: expected signal or resize, got %.80r" % (value,))
+        read_message(value)
         if self.state == "starting":  # its process group does not exist for sure yet
             self._pending.append(value)
             return
         if "signal" in value:
             self.signal(value["signal"])
         if "resize" in value and self._master >= 0 and self._flows and not self._flows[0].closed:
-            rows, cols = value["resize"] if isinstance(value["resize"], list) and len(value["resize"]) == 2 else (0, 0)
+            rows, cols = value["resize"] if len(value["resize"]) == 2 else (0, 0)
             ptys.resize(self._flows[0].fd, rows, cols)
 
     def signal(self, number: "Any") -> "bool":
@@ -306,7 +308,7 @@ class Process(Service):
         self.state = "announced"
         channel.message(self.exit_value())
         channel.end()
-        self._announced = self.keeper.now()
+        self._mark = None
         self._announced_to = channel.session
         self.channel = None
         channel.close()
@@ -316,7 +318,11 @@ class Process(Service):
     def delivered(self) -> "bool":
         """Whether a client has got everything; then nobody has to wait for it any more."""
         session = self._announced_to
-        return self.state == "announced" and session is not None and session.heard_since(self._announced)
+        if self.state != "announced" or session is None:
+            return False
+        if self._mark is None and not session.said_bye:
+            self._mark = session.sent_mark()
+        return session.has_got(self._mark if self._mark is not None else UNREACHED)
 
     def exit_value(self) -> "Dict[str, int]":
         """Give ``{"exit": code}`` or ``{"killed": signal}``; only once ``status`` is there."""

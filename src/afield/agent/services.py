@@ -5,6 +5,7 @@ A table of names; a service's module is imported on first use, because a run of 
 
 from afield.agent.session import NOTHING
 from afield.errors import NoSuchProcess, ProtocolError
+from afield.wire.messages import read_header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 
 def open_service(keeper: "Keeper", channel: "Channel", header: "Any") -> "None":
     """Start what the header asks for and make it the stream's service. Raises AfieldError."""
-    name = header.get("do") if isinstance(header, dict) else None
-    start = TABLE.get(name) if isinstance(name, str) else None
+    fields = read_header(header)
+    start = TABLE.get(fields["do"])
     if start is None:
-        raise ProtocolError("expected one of %s, got %.80r" % (", ".join(sorted(TABLE)), name))
-    service = start(keeper, channel, header)
+        raise ProtocolError("expected one of %s, got %.80r" % (", ".join(sorted(TABLE)), fields["do"]))
+    service = start(keeper, channel, fields)
     if channel.open and channel.service is NOTHING:  # else it chose another one already
         channel.service = service
 
@@ -30,7 +31,7 @@ def _process(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> 
     from afield.agent.spawn import Request
 
     request = Request(header)
-    if request.id and request.id in keeper.processes:
+    if request.id in keeper.processes:
         raise ProtocolError("a process of this id is there already", hint="attach to it, or choose another id")
     process = Process(keeper, request)
     process.start(channel)
@@ -39,15 +40,12 @@ def _process(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> 
 
 
 def _attach(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "Service":
-    process = keeper.processes.get(header.get("id"))
+    process = keeper.processes.get(header["id"])
     if process is None:
         raise NoSuchProcess(
             "no process of this id is kept there", hint="it ended long ago, or the agent there was killed or the host rebooted"
         )
-    out, err = header.get("out", 0), header.get("err", 0)
-    if not isinstance(out, int) or not isinstance(err, int):
-        raise ProtocolError("attach: expected offsets, got %.80r and %.80r" % (out, err))
-    process.attach(channel, out, err)
+    process.attach(channel, header["out"], header["err"])
     return process
 
 

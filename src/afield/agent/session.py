@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 # Taken from the link per write: what was taken cannot be overtaken by a keystroke any more.
 SEND_SIZE = 262144
-# Acknowledgements come within 20 ms and the delay of the link; nothing queues longer than this before a small message.
-CERTAIN = 10.0
 
 
 class Service:
@@ -107,11 +105,10 @@ class Session:
         self.link = Link(AGENT, session, secret, now=now)
         self.channels = {}  # type: Dict[int, Channel]
         self.transport = None  # type: Optional[Transport]
-        self.heard = now
         self.near = False
         self.lost_at = now  # when the last transport went, while there is none
         self.over = False
-        self.met = now  # when the transport of now was taken
+        self.said_bye = False
         self._table = {
             events.Data: self._on_data,
             events.Sendable: self._on_sendable,
@@ -136,7 +133,6 @@ class Session:
             old.close()
         self.transport = transport
         transport.session = self
-        self.heard = self.met = now
         self.link.transport_opened(now, peer_hello=hello)
         self._dispatch()
 
@@ -151,7 +147,6 @@ class Session:
 
     def receive(self, data: "Any", now: "float") -> "None":
         """Take bytes of the transport. Raises ProtocolError."""
-        self.heard = now
         self.link.receive_data(data, now)
         self._dispatch()
         if not self.near and not self.over and self.transport is not None:
@@ -183,9 +178,19 @@ class Session:
         if self.near and self.link.is_silent(now):
             self._gone_away()
 
-    def heard_since(self, when: "float") -> "bool":
-        """Whether the client must have got what was sent at that time: it spoke CERTAIN later over the same transport."""
-        return self.heard - max(when, self.met) > CERTAIN
+    def failed(self) -> "None":
+        """Give this session up after a fault of ours; its processes can still be attached to."""
+        self.abandon()
+
+    def sent_mark(self) -> "Optional[int]":
+        """Give a mark behind everything that was queued so far, None while some of it has not left; see ``has_got``."""
+        numbers = self.link.statistics()
+        return None if numbers["queued"] else int(numbers["sent"])
+
+    def has_got(self, mark: "int") -> "bool":
+        """Whether the client acknowledged everything before the mark, or said goodbye."""
+        numbers = self.link.statistics()
+        return self.said_bye or numbers["sent"] - numbers["replay"] >= mark
 
     # streams
 
@@ -295,4 +300,5 @@ class Session:
         """Only the link itself asks; the answer is in its statistics."""
 
     def _on_bye(self, event: "Any") -> "None":
+        self.said_bye = True
         self._end()

@@ -32,45 +32,28 @@ NO_INTERPRETER = errno.EEXIST
 
 
 class Request:
-    """What to start, checked. Made from the header of a ``process`` stream. Raises ProtocolError."""
+    """What to start, checked. Made from the read header of a ``process`` stream. Raises ProtocolError."""
 
     __slots__ = ("argv", "cwd", "env", "id", "label", "login", "mkdir", "tty", "unset")
 
     def __init__(self, header: "Dict[str, Any]") -> "None":
-        self.argv = [_bytes(item, "argv") for item in _typed(header, "argv", list, [])]  # type: List[bytes]
-        cwd = header.get("cwd")
-        self.cwd = None if cwd is None else _bytes(cwd, "cwd")  # type: Optional[bytes]
+        self.argv = [_no_nul(item, "argv") for item in header["argv"]]  # type: List[bytes]
+        self.cwd = header["cwd"]  # type: Optional[bytes]
+        _no_nul(self.cwd or b"", "cwd")
         # Names are latin-1 text on the wire because map keys are text; the system knows bytes.
-        self.env = {
-            _latin(key): _bytes(value, "env") for key, value in _typed(header, "env", dict, {}).items()
-        }  # type: Dict[bytes, bytes]
-        self.unset = [_latin(name) for name in _typed(header, "unset", list, [])]  # type: List[bytes]
-        self.tty = header.get("tty")  # type: Optional[Dict[str, Any]]
-        self.login = bool(header.get("login"))
-        self.mkdir = bool(header.get("mkdir"))
-        self.label = _typed(header, "label", str, "")  # type: str
-        self.id = _typed(header, "id", bytes, b"")  # type: bytes
-        if self.tty is not None and not isinstance(self.tty, dict):
-            raise ProtocolError("tty: expected null or a map, got %.80r" % (self.tty,))
+        self.env = {_latin(name): _no_nul(value, "env") for name, value in header["env"].items()}  # type: Dict[bytes, bytes]
+        self.unset = [_latin(name) for name in header["unset"]]  # type: List[bytes]
+        self.tty = header["tty"]  # type: Optional[Dict[str, Any]]
+        self.login = header["login"]  # type: bool
+        self.mkdir = header["mkdir"]  # type: bool
+        self.label = header["label"]  # type: str
+        self.id = header["id"]  # type: bytes
         if not self.argv and not self.login:
             raise ProtocolError("argv: expected a program, got nothing")
-        if self.id and len(self.id) != 16:
-            raise ProtocolError("id: expected 16 bytes, got %d" % len(self.id))
 
 
-def _typed(header: "Dict[str, Any]", name: "str", kind: "Any", default: "Any") -> "Any":
-    value = header.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, kind):
-        raise ProtocolError("%s: expected %s, got %.80r" % (name, kind.__name__, value))
-    return value
-
-
-def _bytes(value: "Any", name: "str") -> "bytes":
-    if isinstance(value, str):
-        value = value.encode("utf-8", "surrogateescape")
-    if not isinstance(value, bytes) or b"\0" in value:
+def _no_nul(value: "bytes", name: "str") -> "bytes":
+    if b"\0" in value:
         raise ProtocolError("%s: expected bytes without NUL, got %.80r" % (name, value))
     return value
 
@@ -90,8 +73,8 @@ def environment(request: "Request") -> "Dict[bytes, bytes]":
     env = dict(os.environb)
     for name in request.unset:
         env.pop(name, None)
-    if request.tty is not None and request.tty.get("term"):
-        env[b"TERM"] = _bytes(request.tty["term"], "term")
+    if request.tty is not None and isinstance(request.tty.get("term"), str):
+        env[b"TERM"] = request.tty["term"].encode("utf-8", "replace").replace(b"\0", b"")
     env.update(request.env)
     return env
 

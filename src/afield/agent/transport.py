@@ -98,13 +98,14 @@ class Transport:
             return
         try:
             self._received(_view[:count])
-        except ProtocolError as error:
-            self.keeper.log("transport: %s" % error)
-            session = self.session
+        except Exception as error:
+            if isinstance(error, ProtocolError):
+                self.keeper.log("transport: %s" % error)
+            else:
+                self.keeper.log_failure("transport")
+            if self.session is not None:
+                self.session.abandon()
             self.close()
-            if session is not None:
-                session.transport = None
-                session.abandon()
 
     def _received(self, data: "Any") -> "None":
         now = self.keeper.now()
