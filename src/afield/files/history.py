@@ -1,0 +1,255 @@
+"""What was replaced or removed, kept so that it can be brought back: ``.afield/history/TIME/ACTION/PATH``.  [P]
+
+The path of a kept file says all there is to know, so there is no index that could be out of step after a crash.
+Rules: kept content is a rename or a hard link of the original, never a half copy; restore overwrites nothing, what
+stands there goes to history first. Bounded by age and by size, the oldest batch goes first.
+"""
+
+import os
+import stat as modes
+import time
+
+from afield.errors import FileChanged, NoSuchFile, WrongKind
+from afield.files.faults import from_os_error, show
+from afield.files.handles import Handles, kind_of
+from afield.files.state import State, make_folder, remove_below
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterator, List, Optional, Tuple
+
+    from afield.files.roots import Root
+
+# A month of second thoughts, and less than what a small cloud disk has to spare.
+KEPT_SECONDS = 30 * 86400
+KEPT_BYTES = 2 << 30
+PRUNE_EVERY = 64 << 20
+# One save must not cost a folder of its own: what happens within ten seconds shares a batch.
+BATCH_SECONDS = 10
+# An answer is one record of at most 1 MiB.
+LISTED = 5000
+REPLACED, REMOVED = b"replaced", b"removed"
+PIECE = 1 << 18
+
+
+class History:
+    """The history of one root; with ``enabled`` False nothing is kept."""
+
+    def __init__(self, state: "State", enabled: "bool" = True) -> "None":
+        self.enabled = enabled
+        self.fd = make_folder(b"history", state.fd)
+        self.handles = Handles(self.fd)
+        self.batch = b""
+        self.until = 0.0
+        self.counter = 0
+        self.added = 0
+
+    def keep_link(self, fd: "int", name: "bytes", path: "bytes", size: "int") -> "None":
+        """Keep what stands at ``name`` in folder ``fd`` (its path is ``path``), which stays there. Raises OSError."""
+        if self.enabled:
+            self._keep(REPLACED, path, lambda there, last: link_or_copy(fd, name, there, last))
+            self.added += size
+
+    def keep_move(self, fd: "int", name: "bytes", path: "bytes", size: "int") -> "None":
+        """Move what stands at ``name`` in folder ``fd`` into history; unlink it when nothing is kept. Raises OSError."""
+        if not self.enabled:
+            os.unlink(name, dir_fd=fd)
+            return
+        # A rename replaces silently: look first, the folder is ours alone.
+        self._keep(REMOVED, path, lambda there, last: _move_new(fd, name, there, last))
+        self.added += size
+
+    def _keep(self, action: "bytes", path: "bytes", act: "Any") -> "None":
+        now = time.time()
+        for fresh in (False, True):
+            if fresh or not self.batch or now > self.until:
+                self.counter += 1
+                stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)).encode()
+                self.batch = b"%s-%d-%d" % (stamp, os.getpid(), self.counter)
+                self.until = now + BATCH_SECONDS
+            above, _, name = (self.batch + b"/" + action + b"/" + path).rpartition(b"/")
+            try:
+                act(self.handles.make(above), name)
+                return
+            except (FileExistsError, NotADirectoryError, WrongKind):
+                # The same path twice in a batch, or now a folder of the same name.
+                if fresh:
+                    raise
+
+    def events(self, below: "bytes" = b"", limit: "int" = LISTED) -> "List[List[Any]]":
+        """List [event id, time, path, action, size], the newest first, of paths at or below ``below``."""
+        found = []  # type: List[List[Any]]
+        for batch in sorted(self._batches(), key=batch_time, reverse=True):
+            kept = []
+            for path, stat in walk(self.handles, batch):
+                action, _, original = path[len(batch) + 1 :].partition(b"/")
+                if not below or original == below or original.startswith(below + b"/"):
+                    when = max(stat.st_ctime, batch_time(batch))
+                    kept.append([path, when, original, action.decode("ascii", "replace"), stat.st_size])
+            kept.sort(key=lambda event: event[1], reverse=True)
+            found.extend(kept)
+            if len(found) >= limit:
+                break
+        self.handles.forget()
+        return found[: min(limit, LISTED)]
+
+    def _batches(self) -> "List[bytes]":
+        return [os.fsencode(name) for name in os.listdir(self.fd)]
+
+    def restore(self, root: "Root", event: "bytes") -> "bytes":
+        """Bring one kept file back to its path and give that path; what stands there is kept first.
+
+        Raises NoSuchFile for an unknown event, WrongKind when a folder stands there, FilesError else.
+        """
+        batch, _, rest = event.partition(b"/")
+        action, _, path = rest.partition(b"/")
+        if action not in (REPLACED, REMOVED) or not path:
+            raise NoSuchFile("there is no such event in the history: %s" % show(event))
+        source = Handles(self.fd)
+        try:
+            fd, name = source.locate(event)
+            os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except OSError:
+            source.forget()
+            raise NoSuchFile("there is no such event in the history: %s" % show(event))
+        try:
+            above = path.rpartition(b"/")[0]
+            target, last = root.make(above, 0o777), path.rpartition(b"/")[2]
+            self._put_back(fd, name, target, last, path)
+        except OSError as error:
+            raise from_os_error(error, path)
+        finally:
+            source.forget()
+            root.forget()
+        return path
+
+    def _put_back(self, fd: "int", name: "bytes", target: "int", last: "bytes", path: "bytes") -> "None":
+        try:
+            now = os.stat(last, dir_fd=target, follow_symlinks=False)
+        except FileNotFoundError:
+            _move_new(fd, name, target, last)
+            return
+        if kind_of(now.st_mode) not in ("f", "l"):
+            raise WrongKind("%s: a folder stands where a file is to be restored" % show(path), path=path)
+        enabled, self.enabled = self.enabled, True
+        try:
+            self.keep_link(target, last, path, now.st_size)
+        finally:
+            self.enabled = enabled
+        if os.stat(last, dir_fd=target, follow_symlinks=False).st_ino != now.st_ino:
+            raise FileChanged("%s: it changed right now" % show(path), hint="try again", path=path)
+        os.rename(name, last, src_dir_fd=fd, dst_dir_fd=target)
+
+    def prune(self, now: "Optional[float]" = None) -> "Iterator[None]":
+        """Remove what is too old or too much, batch by batch; a generator, so that it can be done in slices."""
+        self.added = 0
+        now = time.time() if now is None else now
+        total = 0
+        for batch in sorted(self._batches(), key=batch_time, reverse=True):
+            size = sum(stat.st_size for _, stat in walk(self.handles, batch))
+            yield
+            total += size
+            if batch != self.batch and (total > KEPT_BYTES or batch_time(batch) < now - KEPT_SECONDS):
+                total -= size
+                self._remove(batch)
+                yield
+        self.handles.forget()
+
+    def _remove(self, batch: "bytes") -> "None":
+        self.handles.forget()
+        try:
+            remove_below(self.handles.folder(batch))
+            self.handles.forget()
+            os.rmdir(batch, dir_fd=self.fd)
+        except OSError:
+            self.handles.forget()  # something in there resists: the next time tries again
+
+    def close(self) -> "None":
+        """Close the handles."""
+        self.handles.forget()
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def batch_time(batch: "bytes") -> "float":
+    """Give the start of a batch in seconds since 1970; 0 for a name that is not ours."""
+    import calendar
+
+    try:
+        return calendar.timegm(time.strptime(batch[:16].decode("ascii"), "%Y%m%dT%H%M%SZ"))
+    except ValueError:
+        return 0.0
+
+
+def walk(handles: "Handles", path: "bytes") -> "Iterator[Tuple[bytes, os.stat_result]]":
+    """Give (path, stat) of everything below ``path`` that is not a folder; what cannot be read is left out."""
+    pending = [path]
+    while pending:
+        above = pending.pop()
+        try:
+            names = os.listdir(handles.folder(above))
+        except OSError:
+            continue
+        for text in names:
+            inner = above + b"/" + os.fsencode(text)
+            try:
+                stat = handles.lstat(inner)
+            except OSError:
+                continue
+            if modes.S_ISDIR(stat.st_mode):
+                pending.append(inner)
+            else:
+                yield inner, stat
+
+
+def _move_new(fd: "int", name: "bytes", there: "int", last: "bytes") -> "None":
+    try:
+        os.stat(last, dir_fd=there, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(name, last, src_dir_fd=fd, dst_dir_fd=there)
+        return
+    raise FileExistsError(17, "something stands there already")
+
+
+def link_or_copy(fd: "int", name: "bytes", there: "int", last: "bytes") -> "None":
+    """Link ``name`` in ``fd`` to ``last`` in ``there``; copy where links are not allowed. Raises OSError."""
+    try:
+        os.link(name, last, src_dir_fd=fd, dst_dir_fd=there, follow_symlinks=False)
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except OSError:
+        # No hard links on this file system, too many of them, or not ours (fs.protected_hardlinks).
+        if modes.S_ISLNK(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+            os.symlink(os.readlink(name, dir_fd=fd), last, dir_fd=there)
+        else:
+            _copy(fd, name, there, last)
+
+
+def _copy(fd: "int", name: "bytes", there: "int", last: "bytes") -> "None":
+    source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
+    try:
+        target = os.open(last, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=there)
+        try:
+            stat = os.fstat(source)
+            while True:
+                piece = os.read(source, PIECE)
+                if not piece:
+                    break
+                write_all(target, piece)
+            os.fchmod(target, modes.S_IMODE(stat.st_mode))
+            os.utime(target, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
+        except OSError:
+            os.unlink(last, dir_fd=there)
+            raise
+        finally:
+            os.close(target)
+    finally:
+        os.close(source)
+
+
+def write_all(fd: "int", data: "Any") -> "None":
+    """Write all of ``data``: a write may take less when the disk fills up. Raises OSError."""
+    done = os.write(fd, data)
+    while done < len(data):
+        done += os.write(fd, data[done:])

@@ -1,0 +1,84 @@
+"""One root folder: how it is named, which folders may be one, and its handle.  [P]
+
+Rules: the root itself may be named through symlinks (that is the user's choice), nothing below it may; ``/``, the
+home folder and what holds it are refused. Which paths below may be synced is not decided here.
+"""
+
+import os
+
+from afield.errors import BadPath, RootMissing, RootNotFolder, RootRefused
+from afield.files.faults import from_os_error, show
+from afield.files.handles import FOLDER, Handles
+
+def home() -> "bytes":
+    """Give the home folder: $HOME, or what the user database says."""
+    found = os.environb.get(b"HOME")
+    if not found:
+        import pwd
+
+        found = os.fsencode(pwd.getpwuid(os.getuid()).pw_dir)
+    return found
+
+
+def expand(path: "bytes") -> "bytes":
+    """Make an absolute path; ``~`` and ``~/`` stand for the home folder, and so does the start of a relative path."""
+    if path == b"~" or path.startswith(b"~/"):
+        path = home() + path[1:]
+    if b"\0" in path:
+        raise BadPath("expected a path, got one with a NUL byte: %s" % show(path))
+    return path if path.startswith(b"/") else os.path.join(home(), path)
+
+
+def refuse_wide(real: "bytes") -> "None":
+    """Raise RootRefused for ``/``, the home folder and every folder that holds it."""
+    if real == b"/":
+        raise RootRefused("the root must be a project folder, got /", hint="name a folder of its own")
+    house = os.path.realpath(home())
+    if house == real or house.startswith(real + b"/"):
+        raise RootRefused(
+            "the root must be a project folder, got %s, which is or holds the home folder" % show(real),
+            hint="name a folder below it, such as ~/projects/NAME",
+        )
+
+
+class Root(Handles):
+    """An open root folder; ``path`` is its real absolute path, ``fd`` its handle, ``device`` its file system."""
+
+    __slots__ = ("created", "path")
+
+    def __init__(self, path: "bytes", create: "bool" = False) -> "None":
+        """Open ``path`` (``~/`` allowed); with ``create`` make it and its parents when missing.
+
+        Raises RootRefused, RootMissing, RootNotFolder, or what the system's refusal means.
+        """
+        real = os.path.realpath(expand(path))
+        refuse_wide(real)
+        self.created = False
+        if not os.path.lexists(real):
+            if not create:
+                raise RootMissing("the folder %s does not exist" % show(real), path=real)
+            self._make(real)
+        try:
+            fd = os.open(real, FOLDER)
+        except NotADirectoryError:
+            raise RootNotFolder("expected a folder, got a file: %s" % show(real), path=real)
+        except OSError as error:
+            raise from_os_error(error, real)
+        self.path = real
+        Handles.__init__(self, fd)
+
+    def _make(self, real: "bytes") -> "None":
+        try:
+            os.makedirs(real)
+        except (FileExistsError, NotADirectoryError):
+            raise RootNotFolder("expected a folder, got a file in %s" % show(real), path=real)
+        except OSError as error:
+            raise from_os_error(error, real)
+        self.created = True
+
+    def close(self) -> "None":
+        """Close everything; the root cannot be used after."""
+        self.forget()
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1

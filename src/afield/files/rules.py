@@ -1,0 +1,104 @@
+"""Which paths of a root are left out: ``tree.ignore`` fed with the ignore files that lie in the root.  [P]
+
+Rules: only what is in the tree itself or was given with ``open`` counts, never a setting of this machine: both ends must
+come to the same answer. Ignore files are read through the root's handles, at most 1 MiB of each. A folder that holds
+``pyvenv.cfg`` (PEP 405) is an environment and left out.
+"""
+
+import os
+
+from afield.files.bundle import OPEN
+from afield.files.handles import kind_of
+from afield.files.state import NAME
+from afield.tree.ignore import Ignore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable, List
+
+    from afield.files.handles import Handles
+
+FILES = (b".gitignore", b".afieldignore")
+VENV_MARK = b"pyvenv.cfg"
+LARGEST = 1 << 20
+
+
+class Rules:
+    """The rules of one root; ``extra`` lines come from the settings. Made anew when an ignore file changes."""
+
+    def __init__(self, extra: "Iterable[str]" = ()) -> "None":
+        self.ignore = Ignore()
+        lines = list(extra)
+        if lines:
+            self.ignore.add_rules(b"", "\n".join(lines).encode("utf-8", "surrogateescape"), "settings")
+        self.known = set()  # type: set[bytes]
+
+    def enter(self, folder: "bytes", fd: "int", names: "Iterable[bytes]") -> "None":
+        """Read the ignore files among ``names`` of the folder that is open as ``fd``."""
+        self.known.add(folder)
+        for name in FILES:
+            if name in names:
+                text = read_small(fd, name)
+                if text:
+                    source = folder + b"/" + name if folder else name
+                    self.ignore.add_rules(folder, text, source.decode("utf-8", "backslashreplace"))
+
+    def decided(self, path: "bytes", is_folder: "bool") -> "bool":
+        """Tell whether the path itself is left out; what is above it was decided before."""
+        return path == NAME or self.ignore.decide(path, is_folder).ignored
+
+    def left_out(self, handles: "Handles", path: "bytes") -> "bool":
+        """Tell whether the path or a folder above it is left out; reads the ignore files on the way. Raises OSError."""
+        parts = path.split(b"/")
+        above = b""
+        for place, part in enumerate(parts):
+            fd = handles.folder(above)
+            if above not in self.known:
+                self.enter(above, fd, existing(fd, FILES))
+            inner = above + b"/" + part if above else part
+            last = place == len(parts) - 1
+            is_folder = not last
+            if last:
+                try:
+                    is_folder = kind_of(os.stat(part, dir_fd=fd, follow_symlinks=False).st_mode) == "d"
+                except FileNotFoundError:
+                    pass
+            if self.decided(inner, is_folder) or (is_folder and has_mark(handles, inner)):
+                return True
+            above = inner
+        return False
+
+
+def has_mark(handles: "Handles", path: "bytes") -> "bool":
+    """Tell whether the folder is a virtual environment."""
+    try:
+        os.stat(VENV_MARK, dir_fd=handles.folder(path), follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
+def existing(fd: "int", names: "Iterable[bytes]") -> "List[bytes]":
+    """Give those of ``names`` that exist in the folder."""
+    found = []
+    for name in names:
+        try:
+            os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except OSError:
+            continue
+        found.append(name)
+    return found
+
+
+def read_small(fd: "int", name: "bytes") -> "bytes":
+    """Read a small file of a folder; empty when it is none or cannot be read (the scan then names it)."""
+    try:
+        file = os.open(name, OPEN, dir_fd=fd)
+    except OSError:
+        return b""
+    try:
+        return os.read(file, LARGEST) if kind_of(os.fstat(file).st_mode) == "f" else b""
+    except OSError:
+        return b""
+    finally:
+        os.close(file)

@@ -1,0 +1,272 @@
+"""What stands in a root: one pass over names and stats, in slices.  [P]
+
+Rules: nothing is opened but folders (through handles, never a symlink) and ignore files; what cannot be read is named in
+``errors`` and must never be taken as deleted; a mount point is not crossed. Folders come before what is in them.
+Ignored folders are only measured, within bounds. Contents are not read here (``hashes.py``).
+"""
+
+import os
+from time import monotonic
+
+from afield.errors import AfieldError
+from afield.files.faults import from_os_error
+from afield.files.handles import FOLDER
+from afield.files.rules import FILES, VENV_MARK
+from afield.tree.entries import FOLDER as FOLDER_NODE
+from afield.tree.entries import OTHER, UNKNOWN, UNKNOWN_EXECUTABLE, Entry, Node, Stat, encode_entries, entry_parts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+    from afield.files.handles import Handles
+    from afield.files.rules import Rules
+
+    Pair = Tuple[bytes, Entry]
+
+# Encoding a part takes about 1 ms per thousand entries, and a slice is 5 ms.
+PART = 4096
+NAMES = 256 << 10
+# Measuring ignored folders is a courtesy: a data folder of millions of files must not hold up the first sync.
+MEASURED_ENTRIES, MEASURED_SECONDS = 20000, 0.1
+NAMED = 10
+ERRORS = 500
+FORMAT, IS_FOLDER, IS_FILE, IS_LINK = 0o170000, 0o040000, 0o100000, 0o120000
+_new = tuple.__new__
+_SET = frozenset(FILES)
+
+
+def list_names(fd: "int") -> "List[bytes]":
+    """Give the names in an open folder, sorted. Raises OSError."""
+    try:
+        # As bytes there is no decoding, and the magic link leads to the very folder that is open.
+        names = os.listdir(b"/proc/self/fd/%d" % fd)
+    except FileNotFoundError:
+        names = [os.fsencode(name) for name in os.listdir(fd)]
+    names.sort()
+    return names
+
+
+def entry_of(found: "os.stat_result", name: "bytes", fd: "int") -> "Entry":
+    """Make the entry for a stat; reads the target of a link. Raises OSError."""
+    kind = found.st_mode & FORMAT
+    if kind == IS_FILE:
+        node = UNKNOWN_EXECUTABLE if found.st_mode & 0o100 else UNKNOWN
+    elif kind == IS_FOLDER:
+        node = FOLDER_NODE
+    elif kind == IS_LINK:
+        node = Node("l", False, os.readlink(name, dir_fd=fd))
+    else:
+        node = OTHER
+    return Entry(node, Stat(found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns))
+
+
+class Scan:
+    """One scan: ``pairs(start, task)`` is its generator; ``count``, ``errors``, ``ignored`` tell the rest afterwards."""
+
+    def __init__(
+        self, root: "Handles", rules: "Rules", on_folder: "Optional[Callable[[bytes], None]]" = None
+    ) -> "None":
+        self.root = root
+        self.rules = rules
+        # Called before a folder is listed: a watch that is set here misses nothing.
+        self.on_folder = on_folder
+        self.count = 0
+        self.errors = []  # type: List[List[Any]]
+        self.skipped = []  # type: List[bytes]
+        self.ignored_files = 0
+        self.ignored_bytes = 0
+        self.pairs = []  # type: List[Pair]
+        self.names = 0
+
+    def run(self, start: "bytes", task: "Any") -> "Iterator[Optional[List[Pair]]]":
+        """Yield lists of (path, Entry) below ``start`` (and of it), and None to give way. The rest stays in ``take``."""
+        stack = []  # type: List[Tuple[bytes, Optional[os.stat_result]]]
+        if start:
+            if not self._first(start, stack):
+                return
+        else:
+            stack.append((b"", None))
+        while stack:
+            path, found = stack.pop()
+            for pause in self._folder(path, found, stack, task):
+                yield pause
+            if len(self.pairs) >= PART or self.names > NAMES:
+                yield self.take()
+            if monotonic() >= task.until:
+                self.root.forget()
+                yield None
+
+    def take(self) -> "List[Pair]":
+        """Give the pairs that were found since the last time."""
+        pairs, self.pairs = self.pairs, []
+        self.count += len(pairs)
+        self.names = 0
+        return pairs
+
+    def error(self, path: "bytes", text: "str") -> "None":
+        """Name something that could not be read."""
+        if len(self.errors) < ERRORS:
+            self.errors.append([path, text])
+
+    def _first(self, start: "bytes", stack: "List[Tuple[bytes, Optional[os.stat_result]]]") -> "bool":
+        """Look at the start itself; True when it is a folder to go into. Raises AfieldError, OSError."""
+        fd, name = self.root.locate(start)
+        found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        if found.st_mode & FORMAT == IS_FOLDER and found.st_dev == self.root.device:
+            stack.append((start, found))
+            return True
+        self._add(start, entry_of(found, name, fd))
+        return False
+
+    def _add(self, path: "bytes", entry: "Entry") -> "None":
+        self.pairs.append((path, entry))
+        self.names += len(path) + len(entry.node.content or b"")
+
+    def _folder(
+        self, path: "bytes", found: "Optional[os.stat_result]", stack: "List[Any]", task: "Any"
+    ) -> "Iterator[Optional[List[Pair]]]":
+        if self.on_folder is not None:
+            self.on_folder(path)
+        fd = self._open(path, found)
+        if fd < 0:
+            return
+        try:
+            try:
+                names = list_names(fd)
+            except OSError as error:
+                self.error(path, from_os_error(error, path).text)
+                names = []
+            if path and VENV_MARK in names:
+                self.skipped.append(path)
+                return
+            if found is not None:
+                self._add(path, entry_of(found, b"", fd))
+            if not _SET.isdisjoint(names):
+                self.rules.enter(path, fd, names)
+            else:
+                self.rules.known.add(path)
+            # A folder of a million names is many slices.
+            for at in range(0, len(names), PART):
+                if at:
+                    yield self.take()
+                self._names(path, fd, names[at : at + PART], stack)
+        finally:
+            os.close(fd)
+
+    def _open(self, path: "bytes", found: "Optional[os.stat_result]") -> "int":
+        """Open a folder for listing; -1 when it vanished or cannot be read (then it is an entry and an error)."""
+        try:
+            if not path:
+                return os.open(b".", FOLDER, dir_fd=self.root.fd)
+            above, _, name = path.rpartition(b"/")
+            return os.open(name, FOLDER, dir_fd=self.root.folder(above))
+        except FileNotFoundError:
+            return -1
+        except OSError as error:
+            if found is not None:
+                self._add(path, entry_of(found, b"", -1))
+            self.error(path, from_os_error(error, path).text)
+        except AfieldError as error:
+            self.error(path, error.text)
+        return -1
+
+    def _names(self, path: "bytes", fd: "int", names: "List[bytes]", stack: "List[Any]") -> "None":
+        prefix = path + b"/" if path else b""
+        decided, add, device = self.rules.decided, self.pairs.append, self.root.device
+        folders = []
+        for name in names:
+            try:
+                st = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            except OSError as error:
+                if not isinstance(error, FileNotFoundError):
+                    self.error(prefix + name, from_os_error(error, prefix + name).text)
+                continue
+            mode = st.st_mode
+            inner = prefix + name
+            is_folder = mode & FORMAT == IS_FOLDER
+            if decided(inner, is_folder):
+                if is_folder:
+                    self.skipped.append(inner)
+                else:
+                    self.ignored_files += 1
+                    self.ignored_bytes += st.st_size
+            elif is_folder:
+                folders.append((inner, st))
+                if st.st_dev != device:
+                    folders.pop()
+                    self.error(inner, "another file system is mounted here: it is not synced")
+                    add((inner, Entry(OTHER, Stat(st.st_size, st.st_mtime_ns, st.st_ino, st.st_ctime_ns))))
+            elif mode & FORMAT == IS_FILE:
+                stat = _new(Stat, (st.st_size, st.st_mtime_ns, st.st_ino, st.st_ctime_ns))  # type: ignore[arg-type]
+                add((inner, _new(Entry, (UNKNOWN_EXECUTABLE if mode & 0o100 else UNKNOWN, stat))))  # type: ignore[arg-type]
+            else:
+                try:
+                    self._add(inner, entry_of(st, name, fd))
+                except OSError:
+                    continue  # a link that vanished right now
+        self.names += len(prefix) * len(names) + sum(map(len, names))
+        folders.reverse()
+        stack.extend(folders)
+
+    def measure(self, task: "Any") -> "Iterator[None]":
+        """Tell how much is ignored: walk the skipped folders, within bounds; ``ignored`` has the answer."""
+        self.sizes = {}  # type: Dict[bytes, int]
+        self.at_least = False
+        left, spent = MEASURED_ENTRIES, 0.0
+        for top in self.skipped:
+            stack = [top]
+            self.sizes[top] = 0
+            while stack:
+                if left <= 0 or spent > MEASURED_SECONDS:
+                    self.at_least = True
+                    return
+                begun = monotonic()
+                left -= self._measure_folder(stack.pop(), top, stack)
+                spent += monotonic() - begun
+                if monotonic() >= task.until:
+                    self.root.forget()
+                    yield None
+
+    def _measure_folder(self, path: "bytes", top: "bytes", stack: "List[bytes]") -> "int":
+        try:
+            fd = self.root.folder(path)
+            names = list_names(fd)
+        except (OSError, AfieldError):
+            return 1
+        for name in names[:MEASURED_ENTRIES]:
+            try:
+                st = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            except OSError:
+                continue
+            if st.st_mode & FORMAT == IS_FOLDER:
+                if st.st_dev == self.root.device:
+                    stack.append(path + b"/" + name)
+            else:
+                self.ignored_files += 1
+                self.ignored_bytes += st.st_size
+                self.sizes[top] += st.st_size
+        return len(names) + 1
+
+    def ignored(self) -> "Dict[str, Any]":
+        """Give the ``ignored`` map of the result, after ``measure``."""
+        sizes = sorted(self.sizes.items(), key=lambda item: item[1], reverse=True)
+        return {
+            "files": self.ignored_files,
+            "bytes": self.ignored_bytes,
+            "largest": [[path, size] for path, size in sizes[:NAMED]],
+            "at_least": self.at_least,
+        }
+
+
+def columns(pairs: "List[Pair]") -> "Iterator[bytes]":
+    """Give pairs as the bytes of parts that fit a record each."""
+    if not pairs:
+        return
+    if len(pairs) <= 2 * PART and sum([len(path) for path, _ in pairs]) <= NAMES and not any(
+        entry.node.kind == "l" for _, entry in pairs
+    ):
+        yield encode_entries(pairs)
+        return
+    for part in entry_parts(pairs):
+        yield encode_entries(part)

@@ -1,0 +1,288 @@
+"""The verbs on one root, as a table of generators; the loop that runs them is in ``worker.py``.  [P]
+
+Rules: a verb checks its arguments, hands the work to the module that knows it, and gives back plain values; nothing
+here reads the pipe. What each verb takes and gives is in files-service.md.
+"""
+
+
+from afield.errors import AfieldError, FilesError, NoSuchFile, ProtocolError, WrongIdentity
+from afield.files import away, hashes
+from afield.files.apply import Apply
+from afield.files.bundle import Pack
+from afield.files.columns import decode_ops, row_of, stat_row
+from afield.files.faults import from_os_error, show
+from afield.files.history import History
+from afield.files.probe import probe
+from afield.files.roots import Root
+from afield.files.rules import Rules
+from afield.files.scan import Scan, columns
+from afield.files.stage import Stage
+from afield.files.state import State
+from afield.tree.entries import decode_entries
+from afield.tree.paths import check, check_or_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Generator, List, Optional
+
+    from afield.files.columns import StatRow
+    from afield.files.watch import Watch
+
+
+class Service:
+    """One worker's root and what belongs to it; ``None`` before ``open``."""
+
+    def __init__(self) -> "None":
+        self.root = None  # type: Optional[Root]
+        self.state = None  # type: Optional[State]
+        self.history = None  # type: Optional[History]
+        self.stage = None  # type: Optional[Stage]
+        self.watch = None  # type: Optional[Watch]
+        self.extra = []  # type: List[str]
+        # Tests poll where the system has inotify; nothing else sets this.
+        self.use_inotify = True
+
+    def need_root(self) -> "Root":
+        """Give the root. Raises FilesError before ``open``."""
+        if self.root is None:
+            raise FilesError("no root is open", hint="send open first")
+        return self.root
+
+    def rules(self) -> "Rules":
+        """Make fresh ignore rules."""
+        return Rules(self.extra)
+
+    def close(self) -> "None":
+        """Let go of everything; staging is removed."""
+        for part in (self.watch, self.history, self.state, self.root):
+            if part is not None:
+                part.close()
+        self.root = self.state = self.history = self.stage = self.watch = None
+
+    def done(self, path: "bytes", stat: "Optional[StatRow]", folder: "bool" = False) -> "None":
+        """Hear of what an apply did."""
+        if self.watch is not None:
+            self.watch.done(path, stat, folder)
+
+
+def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``open``."""
+    where, extra, state = args.get("root"), args.get("ignore") or [], args.get("state")
+    identity = args.get("identity")
+    if not isinstance(where, bytes) or not where or not isinstance(extra, list):
+        raise ProtocolError("expected open with root as bytes and ignore as a list, got %.200r" % (args,))
+    service.close()
+    try:
+        service.root = Root(where, bool(args.get("create")))
+        service.state = State(service.root, state)
+        service.state.take_identity(identity)
+        service.history = History(service.state, bool(args.get("history", True)))
+        service.stage = Stage(service.state.staging, service.history)
+        found = probe(service.state.fd, service.state.path)
+    except OSError as error:
+        path = where if service.root is None else service.root.path
+        service.close()
+        raise from_os_error(error, path)
+    except AfieldError:
+        service.close()
+        raise
+    service.extra = [str(line) for line in extra]
+    root = service.root
+    service_identity, identity_new = service.state.identity, service.state.identity_new
+    for _ in service.history.prune():
+        yield None
+    return {
+        "identity": service_identity,
+        "identity_new": identity_new,
+        "created": root.created,
+        "probe": found,
+        "root": root.path,
+    }
+
+
+def scan(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``scan``."""
+    root, path = service.need_root(), check_or_root(args.get("path", b""))
+    rules = service.rules()
+    work = Scan(root, rules)
+    try:
+        if path and rules.left_out(root, path):
+            raise FilesError("%s: the path is ignored" % show(path), path=path)
+        for pairs in work.run(path, task):
+            if pairs is None:
+                yield None
+            else:
+                for part in columns(pairs):
+                    yield part
+        for part in columns(work.take()):
+            yield part
+        for _ in work.measure(task):
+            yield None
+    except OSError as error:
+        raise from_os_error(error, path)
+    finally:
+        root.forget()
+    return {"count": work.count, "ignored": work.ignored(), "errors": work.errors}
+
+
+def rescan(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``rescan``."""
+    root = service.need_root()
+    paths = [check(path) for path in args.get("paths") or []]
+    rules = service.rules()
+    work = Scan(root, rules)
+    absent, ignored = [], []  # type: List[bytes], List[bytes]
+    try:
+        for path in paths:
+            try:
+                root.lstat(path)
+                if rules.left_out(root, path):
+                    ignored.append(path)
+                    continue
+                for pairs in work.run(path, task):
+                    if pairs is None:
+                        yield None
+                    else:
+                        for part in columns(pairs):
+                            yield part
+                if len(work.pairs) >= 1000:
+                    for part in columns(work.take()):
+                        yield part
+            except (FileNotFoundError, NotADirectoryError):
+                absent.append(path)
+            except OSError as error:
+                work.error(path, from_os_error(error, path).text)
+            except AfieldError as error:
+                work.error(path, error.text)
+        for part in columns(work.take()):
+            yield part
+    finally:
+        root.forget()
+    return {"absent": absent, "errors": work.errors, "ignored": ignored}
+
+
+def hash_paths(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``hash``."""
+    paths = [check(path) for path in args.get("paths") or []]
+    for rows in hashes.hash_files(service.need_root(), paths, task):
+        yield rows
+    return {}
+
+
+def read(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``read``."""
+    root, items = service.need_root(), args.get("items")
+    if isinstance(items, bytes):
+        wanted = [(path, tuple(entry.stat)) for path, entry in decode_entries(items)]  # type: List[Any]
+    elif isinstance(items, list):
+        wanted = [(check(item[0]), None if item[1] is None else stat_row(item[1])) for item in items]
+    else:
+        raise ProtocolError("expected read with items, got %.200r" % (args,))
+    pack = Pack(root, wanted)
+    try:
+        for piece in pack.run(task):
+            yield piece
+    finally:
+        root.forget()
+    return {"failed": pack.failed}
+
+
+def apply_ops(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``apply``."""
+    root, ops = service.need_root(), args.get("ops")
+    assert service.stage is not None and service.history is not None  # they come with the root
+    if isinstance(ops, bytes):
+        rows = decode_ops(ops)
+    elif isinstance(ops, list):
+        rows = [row_of(op) for op in ops]
+    else:
+        raise ProtocolError("expected apply with ops, got %.200r" % (args,))
+    yield None
+    for value in Apply(root, service.stage, service.history, service.done).run(rows, isinstance(ops, bytes), task):
+        yield value
+    return {}
+
+
+def watch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``watch``: its events are sent by the loop."""
+    from afield.files.watch import Watch
+
+    root = service.need_root()
+    if service.watch is not None:
+        service.watch.close()
+        service.watch = None
+    if not args.get("on", True):
+        return {"mode": "off"}
+    service.watch = Watch(root, service.rules, service.use_inotify)
+    for event in service.watch.start(task):
+        yield event
+    return {"mode": service.watch.mode}
+
+
+def barrier(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``barrier``: report everything that happened until now."""
+    if service.watch is not None:
+        service.watch.read()
+        for event in service.watch.run(task, everything=True):
+            yield event
+    return {}
+
+
+def history(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``history``."""
+    service.need_root()
+    assert service.history is not None  # it comes with the root
+    yield None
+    return service.history.events(args.get("path") or b"", int(args.get("limit") or 1000))
+
+
+def restore(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``restore``."""
+    root, event = service.need_root(), args.get("event")
+    assert service.history is not None  # it comes with the root
+    if not isinstance(event, bytes):
+        raise NoSuchFile("there is no such event in the history: %.100r" % (event,))
+    yield None
+    return {"path": service.history.restore(root, check(event))}
+
+
+def remove_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``remove-root``."""
+    from afield.files.removal import remove_tree
+
+    root = service.need_root()
+    assert service.state is not None  # it comes with the root
+    if args.get("yes") != service.state.identity:
+        raise WrongIdentity(
+            "expected the identity of the root as a confirmation, got %.50r" % (args.get("yes"),), path=root.path
+        )
+    path = root.path
+    service.close()
+    try:
+        for _ in remove_tree(path, task):
+            yield None
+    except OSError as error:
+        raise from_os_error(error, path)
+    return {"root": path}
+
+
+VERBS = {
+    "open": open_root,
+    "scan": scan,
+    "rescan": rescan,
+    "hash": hash_paths,
+    "read": read,
+    "apply": apply_ops,
+    "watch": watch,
+    "barrier": barrier,
+    "list": away.list_folder,
+    "fetch": away.fetch,
+    "store": away.store,
+    "history": history,
+    "restore": restore,
+    "remove-root": remove_root,
+}  # type: Dict[str, Callable[[Service, Dict[str, Any], Any], Generator[Any, None, Any]]]
+BULK = frozenset(("scan", "rescan", "hash", "read", "fetch", "list"))
+# One queue: a later apply may build on an earlier one, and opening or removing the root waits for both.
+QUEUES = {"apply": "apply", "read": "read", "open": "apply", "remove-root": "apply", "restore": "apply"}
+EVENTS = frozenset(("watch", "barrier"))

@@ -1,0 +1,315 @@
+"""Tells what changed below a root, with what stands there now: inotify, polling, or both.  [P]
+
+Rules: a change is never lost silently: what may have been missed is an ``overflow``; a folder is watched before it is
+listed; ignored paths and what this worker applied itself are not reported. When to report is in ``pending.py``.
+"""
+
+import errno
+import os
+from time import monotonic
+
+from afield.errors import AfieldError
+from afield.files import probe
+from afield.files.pending import Pending
+from afield.files.polling import Polling
+from afield.files.rules import FILES, VENV_MARK, Rules
+from afield.files.scan import Scan, entry_of
+from afield.tree.entries import encode_entries
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
+
+    from afield.files.columns import StatRow
+    from afield.files.inotify import Inotify
+    from afield.files.roots import Root
+
+    Event = Tuple[str, Dict[str, Any]]
+
+FORMAT, IS_FOLDER, IS_FILE = 0o170000, 0o040000, 0o100000
+# Forgetting what we did ourselves costs a few needless reports, remembering costs memory: about 20 MB here.
+OWN_LIMIT = 100000
+# A record holds 1 MiB, and each path may be in it twice.
+PART, NAMES = 4000, 200 << 10
+RULE_FILES = frozenset(FILES + (VENV_MARK,))
+
+
+class Watch:
+    """Watches one root; ``new_rules`` makes fresh ignore rules, ``use_inotify`` False forces polling."""
+
+    def __init__(self, root: "Root", new_rules: "Callable[[], Rules]", use_inotify: "bool" = True) -> "None":
+        self.root = root
+        self.new_rules = new_rules
+        self.rules = new_rules()
+        self.pending = Pending()
+        self.own = {}  # type: Dict[bytes, Union[StatRow, bool]]
+        self.polling = Polling(root)
+        self.inotify = None  # type: Optional[Inotify]
+        self.network = probe.is_network(probe.file_system(root.path))
+        self.stale = False
+        self.not_before = 0.0
+        self.ready = False
+        self.told = (0, 0)
+        self.use_inotify = use_inotify
+        self._open()
+
+    def _open(self) -> "None":
+        if not self.use_inotify:
+            return
+        try:
+            from afield.files.inotify import Inotify
+
+            self.inotify = Inotify(self.root.path)
+        except (ImportError, OSError, AttributeError):
+            self.inotify = None  # another system, a Python without ctypes, or no descriptor to spare
+
+    @property
+    def mode(self) -> "str":
+        """Say how changes are found."""
+        if self.inotify is None:
+            return "polling"
+        return "both" if self.network else "inotify"
+
+    @property
+    def fd(self) -> "int":
+        """Give the descriptor to select on, -1 for none."""
+        return -1 if self.inotify is None else self.inotify.fd
+
+    def start(self, task: "Any") -> "Iterator[Any]":
+        """Watch every folder that is not ignored; a generator that yields events and None."""
+        scan = Scan(self.root, self.rules, self._folder)
+        for _ in scan.run(b"", task):
+            scan.take()
+            yield None
+        self.ready = True
+        limited = self._limited()
+        if limited:
+            yield limited
+
+    def _folder(self, path: "bytes") -> "None":
+        if self.inotify is not None:
+            try:
+                self.inotify.add(path)
+                if not self.network:
+                    return
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP):
+                    return
+        self.polling.add(path)
+
+    def _limited(self) -> "Optional[Event]":
+        """Give the ``limited`` event when the number of folders without a watch changed."""
+        if self.inotify is None or self.network:
+            return None
+        now = (len(self.inotify.watches), len(self.polling.folders))
+        if now[1] == self.told[1]:
+            return None
+        self.told = now
+        return "limited", {"watched": now[0], "unwatched": now[1]}
+
+    def done(self, path: "bytes", stat: "Optional[StatRow]", folder: "bool" = False) -> "None":
+        """Take note of what this worker did itself: a file or link with this stat, a folder, or None for a removal."""
+        if len(self.own) >= OWN_LIMIT:
+            self.own.clear()
+        self.own[path] = folder if stat is None else stat
+
+    def read(self) -> "None":
+        """Take in the kernel's events that wait."""
+        if self.inotify is None:
+            return
+        from afield.files import inotify as words
+
+        now = monotonic()
+        for folder, name, mask in self.inotify.read():
+            if mask & words.OVERFLOW:
+                self.stale = True
+                continue
+            path = folder + b"/" + name if folder else name
+            if self.rules.decided(path, bool(mask & words.ISDIR)):
+                continue
+            if mask & words.ISDIR:
+                self._folder_event(path, mask, now)
+            elif mask & words.CLOSE_WRITE:
+                self.pending.closed(path, now)
+            elif mask & words.MODIFY:
+                self.pending.written(path, now)
+            elif mask & words.MOVED_TO:
+                self.pending.came(path, now)
+            elif mask & (words.DELETE | words.MOVED_FROM):
+                self.pending.removed(path, now)
+            elif mask & words.CREATE:
+                self._created(path, now)
+            elif mask & words.ATTRIB:
+                self.pending.touched(path, now)
+
+    def _folder_event(self, path: "bytes", mask: "int", now: "float") -> "None":
+        from afield.files import inotify as words
+
+        if mask & (words.CREATE | words.MOVED_TO):
+            self.pending.came(path, now)
+        elif mask & (words.DELETE | words.MOVED_FROM):
+            if self.inotify is not None:
+                self.inotify.remove_below(path)
+            self.polling.remove_below(path)
+            self.pending.removed(path, now)
+
+    def _created(self, path: "bytes", now: "float") -> "None":
+        # A link, or another name for a file that exists, is whole at once: no writer will close it.
+        try:
+            found = self.root.lstat(path)
+        except (OSError, AfieldError):
+            self.pending.removed(path, now)
+            return
+        if found.st_mode & FORMAT == IS_FILE and found.st_nlink == 1:
+            self.pending.created(path, now)
+        else:
+            self.pending.came(path, now)
+
+    def failed(self) -> "None":
+        """Hear that reporting failed: begin anew, but not at once and over and over."""
+        self.stale = True
+        self.not_before = monotonic() + 1.0
+
+    def deadline(self) -> "float":
+        """Give the monotonic time at which ``run`` has something to do."""
+        if self.stale:
+            return self.not_before
+        when = self.pending.deadline()
+        if self.polling.folders and self.ready:
+            when = min(when, self.polling.next)
+        return when
+
+    def run(self, task: "Any", everything: "bool" = False) -> "Iterator[Optional[Event]]":
+        """Report what is due (``everything``: all that is known, after a full look); yields events and None."""
+        if self.polling.folders and (everything or monotonic() >= self.polling.next):
+            for change in self.polling.run(task):
+                if change is None:
+                    yield None
+                else:
+                    self._polled(*change)
+        paths = self.pending.take(monotonic(), everything)
+        for event in self._report(paths, task):
+            yield event
+        self.root.forget()
+        if self.stale:
+            for event in self._restart(task):
+                yield event
+            return
+        limited = self._limited()
+        if limited:
+            yield limited
+
+    def _polled(self, path: "bytes", is_folder: "bool", is_gone: "bool") -> "None":
+        if self.rules.decided(path, is_folder):
+            return
+        if is_gone and is_folder:
+            self.polling.remove_below(path)
+        # The last look was long ago: there is no writer or rename to wait for that would not show in the next pass.
+        self.pending.came(path, monotonic())
+
+    def _restart(self, task: "Any") -> "Iterator[Optional[Event]]":
+        """Begin anew after lost events or changed rules, then say so: what happens from now on is seen."""
+        if self.inotify is not None:
+            self.inotify.close()
+            self.inotify = None
+        self.stale = False
+        self.pending.clear()
+        self.own.clear()
+        self.polling.folders.clear()
+        self.rules = self.new_rules()
+        self._open()
+        for event in self.start(task):
+            yield event
+        yield "overflow", {}
+
+    def _report(self, paths: "List[bytes]", task: "Any") -> "Iterator[Optional[Event]]":
+        absent, pairs = [], []  # type: Tuple[List[bytes], List[Any]]
+        covered = b"\0"
+        for path in paths:
+            if path.startswith(covered):
+                continue  # inside a folder that was just listed as a whole
+            if path.rpartition(b"/")[2] in RULE_FILES:
+                self.stale = True
+            try:
+                found = self.root.lstat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                if self.own.pop(path, None) is not False:
+                    absent.append(path)
+                continue
+            except (OSError, AfieldError):
+                continue  # unreadable is not gone
+            if found.st_mode & FORMAT == IS_FOLDER:
+                covered = path + b"/"
+                scan = Scan(self.root, self.rules, self._folder)
+                for event in self._report_folder(path, scan, task):
+                    yield event
+            else:
+                self._file(path, found, pairs)
+            if monotonic() >= task.until:
+                self.root.forget()
+                yield None
+        for event in changed(pairs, absent):
+            yield event
+
+    def _file(self, path: "bytes", found: "os.stat_result", pairs: "List[Any]") -> "None":
+        try:
+            fd, name = self.root.locate(path)
+            entry = entry_of(found, name, fd)
+        except (OSError, AfieldError):
+            self.pending.removed(path, monotonic())
+            return
+        if self.own.pop(path, None) != tuple(entry.stat):
+            pairs.append((path, entry))
+
+    def _report_folder(self, path: "bytes", scan: "Scan", task: "Any") -> "Iterator[Optional[Event]]":
+        """List a folder that came, watching all in it; nothing is said when all of it is our own work."""
+        pairs = []  # type: List[Any]
+        try:
+            for some in scan.run(path, task):
+                if some is None:
+                    yield None
+                else:
+                    pairs.extend(some)
+        except (OSError, AfieldError):
+            self.pending.removed(path, monotonic())
+            return
+        pairs.extend(scan.take())
+        strange = [found for found, entry in pairs if self.own.get(found) != own_mark(entry)]
+        for found, _ in pairs:
+            self.own.pop(found, None)
+        if strange:
+            for event in changed(pairs, [], path):
+                yield event
+
+    def close(self) -> "None":
+        """Stop watching."""
+        if self.inotify is not None:
+            self.inotify.close()
+            self.inotify = None
+
+
+def own_mark(entry: "Any") -> "Any":
+    """Give what ``Watch.own`` holds for an entry that we made ourselves."""
+    return True if entry.node.kind == "d" else tuple(entry.stat)
+
+
+def changed(pairs: "List[Any]", absent: "List[bytes]", folder: "Optional[bytes]" = None) -> "Iterator[Event]":
+    """Give the ``changed`` events, each far below a record; ``folder``: the first one replaces all below it."""
+    for place, part in enumerate(cut(pairs, lambda pair: len(pair[0]) + len(pair[1].node.content or b""))):
+        paths = [folder] if folder is not None and place == 0 else [path for path, _ in part]
+        yield "changed", {"paths": paths, "entries": encode_entries(part), "absent": []}
+    for some in cut(absent, len):
+        yield "changed", {"paths": some, "entries": encode_entries([]), "absent": some}
+
+
+def cut(items: "List[Any]", weight: "Callable[[Any], int]") -> "Iterator[List[Any]]":
+    """Cut a list into lists of at most PART items and about NAMES bytes."""
+    part, total = [], 0  # type: List[Any], int
+    for item in items:
+        total += weight(item)
+        part.append(item)
+        if len(part) >= PART or total >= NAMES:
+            yield part
+            part, total = [], 0
+    if part:
+        yield part
