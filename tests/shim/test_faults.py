@@ -125,11 +125,10 @@ def test_a_fallback_that_is_gone_is_told(shim):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="not root")
-def test_a_socket_of_another_user_is_not_talked_to(shim, folder):
+def test_a_socket_of_another_user_is_not_talked_to(shim):
     """Whoever made /tmp/afield-UID first must not get the environment."""
-    os.chmod(folder, 0o777)
     script = (
-        "import os,socket,sys; os.setuid(65534); s=socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(1);"
+        "import os,socket,sys; s=socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); os.setuid(65534); s.listen(1);"
         "print('up',flush=True); c=s.accept()[0]; print(c.recv(99))"
     )
     with subprocess.Popen(["/usr/bin/python3", "-c", script, shim.socket_path], stdout=subprocess.PIPE) as thief:

@@ -89,10 +89,11 @@ def test_uninstall_takes_away_what_install_made(tmp_path, kind):
     assert os.listdir(tmp_path / ".afield") == []
 
 
-@pytest.mark.parametrize("bad", ["a\nb", "a\tb"])
+@pytest.mark.parametrize("bad", [["a\nb"], ["a\tb"], ["a"] * 51, ["a" * 16000]])
 def test_values_that_the_file_cannot_hold_are_refused(tmp_path, bad):
     with pytest.raises(ConfigError):
-        put(tmp_path, "python", cli_argv=[bad])
+        put(tmp_path, "python", cli_argv=bad)
+    assert not (tmp_path / ".afield").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PARTS = ("ask.py", "client.py", "ends.py", "start.py")
 _CONF_LIMIT = 16000  # the clients read 16 KiB
+_WORDS_LIMIT = 50  # the C client has room for 55; a command line of afield has five
 _SHEBANG_LIMIT = 127  # what Linux took before 5.1, and what macOS is sure to take
 # The body of the script: finds its folder through links, as the C client does, and runs the copy of the client beside it.
 _SCRIPT = """\
