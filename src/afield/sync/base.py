@@ -1,0 +1,168 @@
+"""The base store: what both sides last agreed on, in one SQLite file.
+
+A row says: at this path both sides had this node, and its stat was so here and so there. Rules: a row is written only
+after both sides answered; one transaction per cycle; a store that is missing, broken, of another format or of another
+pair of folders counts as empty, which makes the next sync a careful first one (same content agrees, different content
+conflicts, nothing is deleted). No reconciling in here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from afield.tree.entries import Node, Stat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+# Raised whenever the meaning of a row changes: an older store is then a lost one, never a misread one.
+FORMAT = "1"
+# u64 size, mtime, inode, ctime; times may be before 1970.
+STAT = struct.Struct("<QqQq")
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (
+    path BLOB PRIMARY KEY, kind TEXT NOT NULL, executable INTEGER NOT NULL, content BLOB,
+    here BLOB NOT NULL, there BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+class Row(NamedTuple):
+    """What was agreed at one path."""
+
+    node: Node
+    here: Stat
+    there: Stat
+
+
+class Loaded(NamedTuple):
+    """What a store held. ``trouble`` says why it counts as empty, when it had to be thrown away."""
+
+    rows: dict[bytes, Row]
+    trouble: str | None
+
+
+def pack_stat(stat: Stat) -> bytes:
+    """A stat as 32 bytes."""
+    return STAT.pack(stat.size, stat.mtime_ns, stat.ino, stat.ctime_ns)
+
+
+def unpack_stat(data: bytes) -> Stat:
+    """The stat of 32 bytes; struct.error for any other length."""
+    return Stat(*STAT.unpack(data))
+
+
+def row_of(values: tuple[bytes, str, int, bytes | None, bytes, bytes]) -> tuple[bytes, Row]:
+    """(path, row) of one table row; ValueError or struct.error when it cannot be one."""
+    path, kind, executable, content, here, there = values
+    sound = (kind == "f" and content is not None and len(content) == 32) or (
+        (kind == "l" and content is not None) or (kind == "d" and content is None)
+    )
+    if not sound or not path:
+        raise ValueError(f"a row that cannot be: {path!r:.80} {kind!r:.10}")
+    return path, Row(Node(kind, bool(executable), content), unpack_stat(here), unpack_stat(there))
+
+
+class BaseStore:
+    """The store at ``path`` (its folder is made, 0700). Not for two threads at once; each call blocks for its disk I/O."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._db: sqlite3.Connection | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was loaded."""
+        return self._db is not None
+
+    def load(self, pair: Mapping[str, str]) -> Loaded:
+        """Open the store and read it all. ``pair`` names what it belongs to (identity, mode, folders).
+
+        A store that cannot be used is put aside as ``….broken`` (the last one is kept for whoever wants to look).
+        Raises OSError or sqlite3.Error only when not even an empty one can be made.
+        """
+        os.makedirs(os.path.dirname(self.path) or ".", mode=0o700, exist_ok=True)
+        try:
+            found = self._open(pair)
+        except (sqlite3.Error, ValueError, struct.error) as error:
+            trouble = str(error) or type(error).__name__
+        else:
+            if found is not None:
+                return Loaded(found, None)
+            trouble = "it belongs to another pair of folders or to another version of afield"
+        self.close()
+        self._put_aside()
+        self._open(pair)
+        return Loaded({}, trouble)
+
+    def _open(self, pair: Mapping[str, str]) -> dict[bytes, Row] | None:
+        fresh = not os.path.exists(self.path)
+        db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
+        self._db = db
+        if fresh:
+            os.chmod(self.path, 0o600)
+        db.execute("PRAGMA journal_mode=WAL")
+        # NORMAL: a power cut may lose the last cycles, never the file's health; an older base only makes sync careful.
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.executescript(SCHEMA)
+        meta: dict[str, str] = dict(db.execute("SELECT key, value FROM meta"))
+        wanted = {**pair, "format": FORMAT}
+        if not meta:
+            with self._transaction():
+                db.executemany("INSERT INTO meta VALUES (?, ?)", wanted.items())
+        elif meta != wanted:
+            return None
+        check = db.execute("PRAGMA quick_check(1)").fetchone()
+        if check != ("ok",):
+            raise sqlite3.DatabaseError(f"quick_check: {check}")
+        return dict(map(row_of, db.execute("SELECT path, kind, executable, content, here, there FROM rows")))
+
+    def _put_aside(self) -> None:
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path + suffix)
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(self.path, self.path + ".broken")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        assert self._db is not None
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def remember(self, rows: Iterable[tuple[bytes, Row]], gone: Iterable[bytes]) -> None:
+        """Write what one cycle agreed on, and drop what both sides no longer have, in one transaction."""
+        assert self._db is not None
+        with self._transaction():
+            self._db.executemany("DELETE FROM rows WHERE path = ?", ((path,) for path in gone))
+            self._db.executemany(
+                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    (path, node.kind, int(bool(node.executable)), node.content, pack_stat(here), pack_stat(there))
+                    for path, (node, here, there) in rows
+                ),
+            )
+
+    def forget_all(self) -> None:
+        """Empty the store: the next sync is a careful first one."""
+        assert self._db is not None
+        with self._transaction():
+            self._db.execute("DELETE FROM rows")
+
+    def close(self) -> None:
+        """Close the file; what was remembered is on disk."""
+        db, self._db = self._db, None
+        if db is not None:
+            with contextlib.suppress(sqlite3.Error):
+                db.close()

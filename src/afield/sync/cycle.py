@@ -1,0 +1,229 @@
+"""One cycle of a sync, a function per step: scan, hash_undecided, decide, check_removals, guard, plan, carry_out, remember.
+
+``run`` calls them in that order. Rules: a step that fails leaves the picture such that the same cycle can be run again
+(its paths are pending); nothing is remembered that both sides did not confirm; what decides is pure and lives elsewhere
+(tree/, limits, outcome). The cost of a cycle follows the paths that changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from afield.sync import outcome as outcomes
+from afield.sync.limits import Impossible, possible
+from afield.sync.side import together
+from afield.sync.transfer import Progress, Result, transfer
+from afield.tree.reconcile import Change, Outcome, reconcile, undecided
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from afield.sync.outcome import Plan
+    from afield.sync.picture import Picture
+    from afield.sync.side import Side
+
+# Rows that are written without leaving the loop's thread: less than a millisecond.
+ROWS_INLINE = 200
+# How often one cycle starts over because what it meant to remove turned out to be there or to be ignored.
+CHECKS = 5
+
+
+class Report(NamedTuple):
+    """What one cycle did. Sizes in bytes."""
+
+    looked_at: int
+    to_here: int
+    to_there: int
+    bytes: int
+    failed: int
+    conflicts: int
+
+
+async def run(
+    picture: Picture, *, check: Callable[[Plan], None], on_progress: Callable[[Progress], None] | None = None
+) -> Report:
+    """Run one cycle. ``check(plan)`` may raise to hold it back. Raises LinkLost and the like when a side is gone."""
+    paths = await scan(picture)
+    try:
+        plan = await decide_all(picture, paths)
+        check(plan)
+        results = await carry_out(picture, plan, on_progress)
+        return await remember(picture, plan, results)
+    except BaseException:
+        picture.pending |= paths
+        raise
+
+
+async def decide_all(picture: Picture, paths: set[bytes]) -> Plan:
+    """All steps that only look: from changed paths to a plan that may be carried out."""
+    unknown = await hash_undecided(picture, paths)
+    ignored: set[bytes] = set()
+    for _ in range(CHECKS):
+        found = decide(picture, paths, unknown | ignored)
+        more, changed = await check_removals(picture, found, ignored)
+        if not more and not changed:
+            break
+        ignored |= more
+        paths |= changed
+        unknown |= await hash_undecided(picture, paths)
+    else:
+        # The tree does not hold still: leave what would be removed for the next cycle.
+        held = {change.path for change in (*found.to_here, *found.to_there) if change.new is None}
+        picture.pending |= held
+        found = decide(picture, paths, unknown | ignored | held)
+    picture.pending |= unknown
+    return plan_for(picture, paths, found)
+
+
+# -- steps
+
+
+async def scan(picture: Picture) -> set[bytes]:
+    """Bring both pictures up to date; gives the paths that have to be looked at."""
+    await together(*(_scan_side(picture, side) for side in (picture.here, picture.there)))
+    due = picture.problems.due(picture.now())
+    paths = picture.here.changed | picture.there.changed | picture.pending | due | set(picture.conflicts)
+    again = picture.pending | due
+    picture.here.changed, picture.there.changed, picture.pending = set(), set(), set()
+    if again and not picture.compare_all:
+        try:
+            await together(picture.here.rescan(again), picture.there.rescan(again))
+        except BaseException:
+            picture.pending |= paths
+            raise
+        paths |= picture.here.changed | picture.there.changed
+        picture.here.changed, picture.there.changed = set(), set()
+    return paths
+
+
+async def _scan_side(picture: Picture, side: Side) -> None:
+    if side.needs_scan:
+        await side.scan()
+        side.recall(picture.rows)
+
+
+async def hash_undecided(picture: Picture, paths: set[bytes]) -> set[bytes]:
+    """Learn contents that the decision depends on; gives the paths where that failed (they change right now)."""
+    scope = None if picture.compare_all else paths
+    trees = (picture.base(), picture.seen(picture.here), picture.seen(picture.there))
+    here, there = undecided(*trees, paths=scope)
+    if not here and not there:
+        return set()
+    await together(picture.here.hash(here), picture.there.hash(there))
+    here, there = undecided(*trees, paths={*here, *there})
+    return {*here, *there}
+
+
+def decide(picture: Picture, paths: set[bytes], keep: set[bytes]) -> Outcome:
+    """Reconcile what is to be looked at; what could not be read on either side is left alone with all below it."""
+    left = keep | set(picture.here.unreadable) | set(picture.there.unreadable)
+    return reconcile(
+        picture.base(),
+        picture.seen(picture.here),
+        picture.seen(picture.there),
+        picture.decide_mode or picture.mode,
+        keep=left,
+        paths=None if picture.compare_all else paths,
+    )
+
+
+async def check_removals(picture: Picture, found: Outcome, known: set[bytes]) -> tuple[set[bytes], set[bytes]]:
+    """Before something is removed on one side, ask the other whether it is really gone.
+
+    Gives the paths that the ignore rules of the other side leave out (they must stay), and what turned out changed.
+    """
+    gone_here = [c.path for c in found.to_there if c.new is None and c.path not in known]
+    gone_there = [c.path for c in found.to_here if c.new is None and c.path not in known]
+    ignored_here, ignored_there = await together(picture.here.rescan(gone_here), picture.there.rescan(gone_there))
+    changed = picture.here.changed | picture.there.changed
+    picture.here.changed, picture.there.changed = set(), set()
+    return ignored_here | ignored_there, changed
+
+
+def plan_for(picture: Picture, paths: set[bytes], found: Outcome) -> Plan:
+    """Turn a decision into ops for both sides, without what a side cannot hold."""
+    to_here, not_here = _possible(picture.here, found.to_here)
+    to_there, not_there = _possible(picture.there, found.to_there)
+    for side, impossible in (("here", not_here), ("there", not_there)):
+        for item in impossible:
+            picture.problems.stuck(side, item.path, item.code, item.text)
+    stuck = {item.path for item in (*not_here, *not_there)}
+    found = found._replace(to_here=to_here, to_there=to_there)
+    everything = picture.compare_all
+    return outcomes.plan(found, picture.here.tree, picture.there.tree, paths=paths, stuck=stuck, everything=everything)
+
+
+def _possible(side: Side, changes: list[Change]) -> tuple[list[Change], list[Impossible]]:
+    return possible(changes, side.opened.probe if side.opened is not None else {}, side.tree)
+
+
+async def carry_out(
+    picture: Picture, plan: Plan, on_progress: Callable[[Progress], None] | None = None
+) -> tuple[list[Result], list[Result]]:
+    """Do what the plan says, on both sides at once; gives the results here and there."""
+    progress = Progress(on_progress)
+    progress.expect(plan.to_here)
+    progress.expect(plan.to_there)
+    if not plan.to_here and not plan.to_there:
+        return [], []
+    in_here, in_there = await together(
+        _one_way(picture.there, picture.here, plan.to_here, plan, progress),
+        _one_way(picture.here, picture.there, plan.to_there, plan, progress),
+    )
+    return in_here, in_there
+
+
+async def _one_way(source: Side, target: Side, ops: list[outcomes.Op], plan: Plan, progress: Progress) -> list[Result]:
+    entries = plan.here if source.name == "here" else plan.there
+    if not ops:
+        return []
+
+    def note(result: Result) -> None:
+        if result.outcome == "ok":
+            for path, node, stat in outcomes.left_by(result, plan.new):
+                target.wrote(path, node, stat)
+            if result.digest is not None:
+                source.read(result.op["path"], entries[result.op["path"]].stat, result.digest)
+
+    return await transfer(
+        source.asked(), target.asked(), ops, entry_of=entries.__getitem__, progress=progress, on_result=note
+    )
+
+
+async def remember(picture: Picture, plan: Plan, results: tuple[list[Result], list[Result]]) -> Report:
+    """Write what both sides confirmed to the base, note what failed; the cycle is over."""
+    in_here, in_there = results
+    learned = outcomes.learn(plan, in_here, in_there)
+    _note_failures(picture, plan, learned.failed)
+    rows = {**learned.rows, **outcomes.refreshed(plan, picture.rows, picture.here.tree, picture.there.tree, learned)}
+    gone = [path for path in learned.gone if path in picture.rows]
+    if rows or gone:
+        if len(rows) + len(gone) <= ROWS_INLINE:
+            picture.store.remember(rows.items(), gone)
+        else:
+            await asyncio.to_thread(picture.store.remember, list(rows.items()), gone)
+        for path in gone:
+            del picture.rows[path]
+        picture.rows.update(rows)
+    picture.conflicts = {conflict.path: conflict for conflict in plan.conflicts}
+    picture.compare_all = False
+    moved = sum(op["size"] for op in (*plan.to_here, *plan.to_there) if op["op"] == "put")
+    return Report(len(plan.paths), len(in_here), len(in_there), moved, len(learned.failed), len(plan.conflicts))
+
+
+def _note_failures(picture: Picture, plan: Plan, failed: Iterable[tuple[str, Result]]) -> None:
+    now = picture.now()
+    bad = set()
+    for side, result in failed:
+        path = result.op["path"]
+        bad.add(path)
+        refused = result.outcome == "refused"
+        if result.outcome == "lost" or picture.problems.add(side, path, result.error, now, refused=refused):
+            picture.pending.add(path)
+    if len(picture.problems):
+        if plan.everything:
+            picture.problems.keep_only(bad | plan.stuck)
+        for path in plan.paths:
+            if path not in bad and path not in plan.stuck:
+                picture.problems.clear(path)

@@ -1,0 +1,193 @@
+"""From a decision to ops, and from results to what may be remembered. Pure.
+
+Rules: a row is made only when every op on its path was confirmed; its stats are those of the moment (the file that was
+read here, what the op left there), so that a change in between shows as a change in the next cycle.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from afield.sync.base import Row
+from afield.tree.entries import FOLDER, Entry, Node, Stat, same
+from afield.tree.reconcile import Change, Conflict, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from afield.sync.transfer import Result
+
+Op = dict[str, Any]
+
+# Folders have no stat that means anything: it changes with every file in them.
+NO_STAT = Stat(0, 0, 0, 0)
+
+
+class Plan(NamedTuple):
+    """What one cycle is going to do. ``here`` and ``there``: entries of the planned paths as they were when it was made."""
+
+    paths: set[bytes]
+    to_here: list[Op]
+    to_there: list[Op]
+    here: dict[bytes, Entry]
+    there: dict[bytes, Entry]
+    new: dict[bytes, Node | None]
+    agreed: list[tuple[bytes, Node | None]]
+    conflicts: list[Conflict]
+    stuck: set[bytes]
+    everything: bool
+
+
+class Learned(NamedTuple):
+    """What the results allow to remember, and (side, result) of what failed."""
+
+    rows: dict[bytes, Row]
+    gone: list[bytes]
+    failed: list[tuple[str, Result]]
+
+
+def plan(
+    found: Outcome,
+    here: Mapping[bytes, Entry],
+    there: Mapping[bytes, Entry],
+    *,
+    paths: set[bytes],
+    stuck: set[bytes],
+    everything: bool,
+) -> Plan:
+    """Make the ops for a decision, with copies of the entries that they depend on."""
+    touched = {change.path for change in (*found.to_here, *found.to_there)}
+    touched |= {path for path, _ in found.agreed}
+    before_here = {path: here[path] for path in touched if path in here}
+    before_there = {path: there[path] for path in touched if path in there}
+    new = {change.path: change.new for change in (*found.to_here, *found.to_there)}
+    to_here = ops_for(found.to_here, before_here, before_there)
+    to_there = ops_for(found.to_there, before_there, before_here)
+    return Plan(
+        paths=paths,
+        to_here=to_here,
+        to_there=to_there,
+        here=before_here,
+        there=before_there,
+        new=new,
+        agreed=list(found.agreed),
+        conflicts=list(found.conflicts),
+        stuck=stuck,
+        everything=everything,
+    )
+
+
+def node_after(op: Op, new: Node | None, digest: bytes | None) -> Node | None:
+    """What stands at the op's path once it was done; ``digest`` is that of the bytes that went over."""
+    if op["op"] == "put":
+        assert digest is not None
+        return Node("f", bool(op["executable"]), digest)
+    return FOLDER if op["op"] == "dir" else new
+
+
+def left_by(result: Result, new: Mapping[bytes, Node | None]) -> Iterator[tuple[bytes, Node | None, Stat | None]]:
+    """(path, node, stat) of what a successful op left behind; None for nothing."""
+    op = result.op
+    if op["op"] == "move":
+        yield op["path"], None, None
+        yield op["to"], new[op["to"]], result.stat
+        return
+    node = node_after(op, new[op["path"]], result.digest)
+    yield op["path"], node, None if node is None else result.stat or NO_STAT
+
+
+def learn(plan: Plan, in_here: Sequence[Result], in_there: Sequence[Result]) -> Learned:
+    """Say what may be remembered after these results."""
+    learned = Learned({}, [], [])
+    bad: set[bytes] = set()
+    after: dict[bytes, Node | None] = {}
+    stats: dict[str, dict[bytes, Stat]] = {"here": {}, "there": {}}
+    for side, results in (("here", in_here), ("there", in_there)):
+        for result in results:
+            if result.outcome != "ok":
+                learned.failed.append((side, result))
+                bad.update(path for path in (result.op["path"], result.op.get("to")) if path)
+                continue
+            for path, node, stat in left_by(result, plan.new):
+                # Of two sides that both got something, the one that got the bytes knows the content.
+                if node is None or after.get(path) is None or result.digest is not None:
+                    after[path] = node
+                if stat is not None:
+                    stats[side][path] = stat
+    for path, node in after.items():
+        if path in bad:
+            continue
+        if node is None:
+            learned.gone.append(path)
+            continue
+        here = stats["here"].get(path) or _stat(plan.here, path)
+        there = stats["there"].get(path) or _stat(plan.there, path)
+        if here is not None and there is not None:
+            learned.rows[path] = Row(node, here, there)
+    for path, node in plan.agreed:
+        if node is None:
+            learned.gone.append(path)
+        else:
+            learned.rows[path] = Row(node, plan.here[path].stat, plan.there[path].stat)
+    return learned
+
+
+def _stat(entries: Mapping[bytes, Entry], path: bytes) -> Stat | None:
+    entry = entries.get(path)
+    return None if entry is None else entry.stat
+
+
+def refreshed(
+    plan: Plan,
+    rows: Mapping[bytes, Row],
+    here: Mapping[bytes, Entry],
+    there: Mapping[bytes, Entry],
+    learned: Learned,
+) -> dict[bytes, Row]:
+    """Rows whose content still stands on both sides under other stats (touched, rewritten with the same bytes)."""
+    found = {}
+    for path in rows if plan.everything else plan.paths:
+        row = rows.get(path)
+        if row is None or row.node.kind == "d" or path in learned.rows or path in plan.new:
+            continue
+        one, other = here.get(path), there.get(path)
+        if one is None or other is None or (one.stat == row.here and other.stat == row.there):
+            continue
+        if _holds(one.node, row.node) and _holds(other.node, row.node):
+            found[path] = Row(row.node, one.stat, other.stat)
+    return found
+
+
+def _holds(node: Node, agreed: Node) -> bool:
+    return same(node, agreed) or (node.kind == agreed.kind and node.content == agreed.content is not None)
+
+
+def ops_for(changes: Sequence[Change], target: Mapping[bytes, Entry], source: Mapping[bytes, Entry]) -> list[Op]:
+    """Give the ops that make these changes on ``target`` with files of ``source``."""
+    return [_op(change, target.get(change.path), source.get(change.path)) for change in changes]
+
+
+def _op(change: Change, old: Entry | None, new: Entry | None) -> Op:
+    op: Op = {
+        "path": change.path,
+        "was": None if old is None else list(old.stat),
+        "was_kind": None if old is None else old.node.kind,
+    }
+    node = change.new
+    if node is None:
+        return {**op, "op": "remove"}
+    if node.kind == "d":
+        return {**op, "op": "dir"}
+    if node.kind == "l":
+        return {**op, "op": "link", "target": node.content}
+    if old is not None and old.node.kind == "f" and old.node.content == node.content is not None:
+        return {**op, "op": "mode", "executable": node.executable}
+    assert new is not None
+    return {
+        **op,
+        "op": "put",
+        "size": new.stat.size,
+        "executable": node.executable,
+        "mtime_ns": new.stat.mtime_ns,
+        "digest": node.content,
+    }

@@ -1,0 +1,64 @@
+"""The picture that one project's cycles work on: both sides, what they agreed on, what is open. No steps in here."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from afield.sync.problems import Problems
+from afield.sync.views import BlindView, NodeView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from afield.sync.base import BaseStore, Row
+    from afield.sync.side import Side
+    from afield.tree.entries import Entry
+    from afield.tree.reconcile import Conflict
+
+
+class Picture:
+    """``now`` gives seconds on a steady clock. ``pending`` are paths that the next cycle has to look at again."""
+
+    def __init__(
+        self, here: Side, there: Side, store: BaseStore, *, mode: str, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.here = here
+        self.there = there
+        self.store = store
+        self.mode = mode
+        # Set while conflicts are being settled: another mode for some paths.
+        self.decide_mode: Callable[[bytes], str] | None = None
+        self.now = now
+        self.rows: dict[bytes, Row] = {}
+        self.problems = Problems()
+        self.conflicts: dict[bytes, Conflict] = {}
+        self.pending: set[bytes] = set()
+        # Until the first cycle is done, everything has to be compared, not only what changed.
+        self.compare_all = True
+
+    def side(self, name: str) -> Side:
+        """The side called "here" or "there"."""
+        return self.here if name == "here" else self.there
+
+    def base(self) -> NodeView:
+        """What was agreed on, as nodes."""
+        return NodeView(self.rows)
+
+    def seen(self, side: Side) -> NodeView:
+        """The nodes of a side, as far as its file system can show them."""
+        other = self.there if side is self.here else self.here
+        probe = side.opened.probe if side.opened is not None else {}
+        if probe.get("exec_bit", True):
+            return NodeView(side.tree)
+        return BlindView(side.tree, self.rows, other.tree)
+
+    def entry(self, side: str, path: bytes) -> Entry | None:
+        """What is known to stand at a path of a side."""
+        return self.side(side).tree.get(path)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is known to be open right now (what waits for its time does not count)."""
+        sides = (self.here, self.there)
+        return not (self.compare_all or self.pending or any(side.changed or side.needs_scan for side in sides))

@@ -1,0 +1,369 @@
+"""A sync session: one project here, one folder there, kept equal until it is closed.
+
+``start`` opens both roots, checks that they belong together and does the first sync; from then on events of either side
+start cycles. Rules: one cycle at a time (a lock); a side that is lost is opened again with growing waits while the other
+side's changes are kept; a plan that looks like an accident waits for ``confirm``; whatever failed is listed, never retried at
+full speed. The steps of a cycle are in cycle.py, the loop's waiting in pacing.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from afield.errors import AfieldError, GuardRefused, InternalError, LinkLost, LinkTimeout, NotUp
+from afield.sync import cycle, notice
+from afield.sync import history as histories
+from afield.sync.base import BaseStore
+from afield.sync.guarding import check_plan
+from afield.sync.pacing import Pacing
+from afield.sync.picture import Picture
+from afield.sync.side import Side, together
+from afield.sync.status import Status, status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from afield.sync.channel import Maker
+    from afield.sync.cycle import Report
+    from afield.sync.outcome import Plan
+    from afield.sync.transfer import Progress
+
+log = logging.getLogger(__name__)
+
+# A tree that never holds still must not keep a run waiting for ever: after so many cycles in a row ``flush`` is content
+# with having carried over what there was when it began.
+FLUSH_CYCLES = 8
+# Seconds ``flush`` waits by default: longer than any cycle of small files, shorter than a person's patience.
+FLUSH_SECONDS = 30.0
+# What people should know and the state does not show; the newest are kept.
+NOTES = 20
+
+
+class Settings(NamedTuple):
+    """What a session needs to know. ``place`` names the far end (its text is part of what the store belongs to)."""
+
+    here: bytes
+    there: bytes
+    place: str
+    store: str
+    mode: str = "two-way-safe"
+    ignore: tuple[str, ...] = ()
+    history: bool = True
+
+
+class Preview(NamedTuple):
+    """What a sync would do: (side, op, path, bytes) in order, and the conflicts' paths."""
+
+    ops: list[tuple[str, str, bytes, int]]
+    conflicts: list[tuple[bytes, str]]
+
+
+class Session:
+    """``here`` and ``there`` make channels to fresh workers. ``on_change`` is called when ``status`` may differ."""
+
+    def __init__(
+        self,
+        here: Maker,
+        there: Maker,
+        settings: Settings,
+        *,
+        on_change: Callable[[], None] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.on_change = on_change
+        self.on_progress = on_progress
+        self.state = "closed"
+        self.reason: AfieldError | None = None
+        self.notes: list[str] = []
+        self.cycles = 0
+        self.last: tuple[float, float, Report] | None = None
+        self._lock = asyncio.Lock()
+        self._pacing = Pacing()
+        self._identity: bytes | None = None
+        self._allowed: int | None = None
+        self._confirmed = False
+        self._suspended: str | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.picture = Picture(
+            Side("here", here, settings.here, wake=self._pacing.wake),
+            Side("there", there, settings.there, wake=self._pacing.wake),
+            BaseStore(settings.store),
+            mode=settings.mode,
+        )
+
+    # -- life
+
+    async def start(self, *, allow: int | None = None) -> None:
+        """Open both roots, do the first sync, go live. ``allow``: bytes that may go without asking.
+
+        Raises NeedsConfirmation (call again with ``allow``), GuardRefused (``confirm``, then again), WrongIdentity,
+        RootMissing and whatever else keeps a root from being opened; nothing was changed then.
+        """
+        if self._task is not None:
+            return
+        self._allowed = allow
+        async with self._lock:
+            self._set("first")
+            try:
+                await self._open_both()
+                await self._first()
+            except AfieldError as error:
+                self._set("waiting", error)
+                raise
+        self._set("live")
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="afield-sync")
+
+    async def close(self) -> None:
+        """Stop; both workers end. What was confirmed is on disk."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await together(self.picture.here.close(), self.picture.there.close())
+        self.picture.store.close()
+        self._set("closed")
+
+    async def _open_both(self) -> None:
+        picture = self.picture
+        if not picture.here.alive:
+            await self._open_side(picture.here, create=False)
+        if not picture.there.alive:
+            await self._open_side(picture.there, create=True)
+        if not picture.store.is_open:
+            self._load()
+
+    async def _open_side(self, side: Side, *, create: bool) -> None:
+        opened = await side.open(
+            {
+                "create": create,
+                "ignore": list(self.settings.ignore),
+                "history": self.settings.history,
+                "identity": self._identity,
+            }
+        )
+        self._identity = opened.identity
+        if (opened.created or opened.identity_new) and self.picture.rows:
+            self._start_over(f"the folder {side.name} is new: compared as at a first sync, nothing is deleted")
+
+    def _load(self) -> None:
+        here, there = self.picture.here.opened, self.picture.there.opened
+        assert here is not None
+        assert there is not None
+        assert self._identity is not None
+        loaded = self.picture.store.load(
+            {
+                "identity": self._identity.decode("ascii", "backslashreplace"),
+                "here": here.root.decode("utf-8", "backslashreplace"),
+                "there": f"{self.settings.place} {there.root.decode('utf-8', 'backslashreplace')}",
+            }
+        )
+        self.picture.rows = loaded.rows
+        if loaded.trouble:
+            self._note(f"what was agreed on could not be used ({loaded.trouble}): compared as at a first sync")
+        if loaded.rows and (here.created or here.identity_new or there.created or there.identity_new):
+            self._start_over("one of the folders is new: compared as at a first sync, nothing is deleted")
+
+    def _start_over(self, why: str) -> None:
+        self.picture.store.forget_all()
+        self.picture.rows.clear()
+        self.picture.compare_all = True
+        self._note(why)
+
+    async def _first(self) -> None:
+        """Sync what there is, then watch. A big upload is watched only afterwards: its own events would slow it down."""
+        picture = self.picture
+        sides = (picture.here, picture.there)
+        if not picture.rows:
+            await self._cycle()
+        await together(*(side.watch() for side in sides if not side.watch_mode))
+        for side in sides:
+            side.needs_scan = True
+        await self._cycle()
+
+    # -- cycles
+
+    async def _run(self) -> None:
+        while True:
+            await self._pacing.wait(self._next_time())
+            if self._suspended is not None:
+                continue
+            try:
+                async with self._lock:
+                    await self._mend()
+                    if not self.picture.quiet or self.picture.problems.due(self.picture.now()):
+                        await self._cycle()
+                self._pacing.went_well()
+                self._set("live")
+            except GuardRefused as error:
+                self._pacing.hold()
+                self._set("guard", error)
+            except AfieldError as error:
+                self._pacing.failed()
+                self._set("waiting", error)
+            except Exception as error:
+                log.exception("a sync cycle failed")
+                self._pacing.failed()
+                self._set("waiting", InternalError(f"the sync failed: {type(error).__name__}: {error}"))
+
+    def _next_time(self) -> float | None:
+        """The steady time at which something is due by itself; 0.0 when it is now."""
+        if self._suspended is not None:
+            return None
+        picture = self.picture
+        lost = any(not side.alive for side in (picture.here, picture.there))
+        return 0.0 if lost or not picture.quiet else picture.problems.next_due()
+
+    async def _mend(self) -> None:
+        """Open a lost side again: its tree is scanned in the next cycle, the base is still what was agreed on."""
+        for side in (self.picture.here, self.picture.there):
+            if not side.alive:
+                await self._open_side(side, create=False)
+            if not side.watch_mode:
+                await side.watch()
+
+    async def _cycle(self) -> None:
+        picture = self.picture
+        began = picture.now()
+        was_first = picture.compare_all
+
+        def check(plan: Plan) -> None:
+            if was_first and not picture.rows:
+                notice.check(notice.notice([*plan.to_here, *plan.to_there]), self._allowed)
+            if not self._confirmed:
+                check_plan(picture, plan)
+
+        report = await cycle.run(picture, check=check, on_progress=self.on_progress)
+        self._confirmed = False
+        self.cycles += 1
+        if report.to_here or report.to_there or report.conflicts or report.failed:
+            self.last = (picture.now(), picture.now() - began, report)
+            self._tell()
+
+    # -- asking for it
+
+    async def barrier(self, side: str) -> None:
+        """Wait until everything that happened on that side up to now is known here. Raises LinkLost and the like."""
+        await self.picture.side(side).barrier()
+
+    async def flush(self, seconds: float = FLUSH_SECONDS) -> None:
+        """Wait until what was saved on either side before this call is on the other.
+
+        Conflicts and listed problems do not count. Raises NotUp, LinkLost, GuardRefused, LinkTimeout.
+        """
+        if self._task is None:
+            raise NotUp("the project is not up", hint="afield up")
+        if self._suspended is not None:
+            raise LinkLost(f"the sync is paused: {self._suspended}", hint="wait for the link, or run without the sync")
+        picture = self.picture
+        try:
+            async with asyncio.timeout(seconds):
+                for side in (picture.here, picture.there):
+                    side.asked()
+                await together(picture.here.barrier(), picture.there.barrier())
+                async with self._lock:
+                    await self._flush_cycles()
+        except TimeoutError:
+            raise LinkTimeout(f"the sync did not become quiet within {seconds:g} s") from None
+        self._pacing.wake()
+
+    async def _flush_cycles(self) -> None:
+        for _ in range(FLUSH_CYCLES):
+            if self.picture.quiet:
+                return
+            await self._cycle()
+
+    async def preview(self) -> Preview:
+        """Say what a cycle would do now, and do nothing."""
+        async with self._lock:
+            picture = self.picture
+            await self._open_both()
+            paths = await cycle.scan(picture)
+            try:
+                plan = await cycle.decide_all(picture, paths)
+            finally:
+                picture.pending |= paths
+        ops = [("here", op["op"], op["path"], int(op.get("size") or 0)) for op in plan.to_here]
+        ops += [("there", op["op"], op["path"], int(op.get("size") or 0)) for op in plan.to_there]
+        return Preview(ops, [(conflict.path, conflict.kind) for conflict in plan.conflicts])
+
+    async def settle(self, paths: Iterable[bytes], winner: str) -> None:
+        """End the conflicts at these paths: what ``winner`` ("here" or "there") has is put on both sides.
+
+        The other version goes to the history of its side. Raises as ``flush``.
+        """
+        chosen = set(paths)
+        picture = self.picture
+        default = picture.mode
+
+        def mode(path: bytes) -> str:
+            above = any(path == top or path.startswith(top + b"/") for top in chosen)
+            return f"two-way-{winner}-wins" if above else default
+
+        async with self._lock:
+            picture.pending |= chosen
+            picture.decide_mode = mode
+            try:
+                await self._cycle()
+            finally:
+                picture.decide_mode = None
+
+    async def history(self, path: bytes | None = None) -> list[histories.Event]:
+        """What was replaced or removed on either side and can be brought back, newest first."""
+        return await histories.events(self.picture.here, self.picture.there, path=path)
+
+    async def undo(self, path: bytes | None = None, side: str | None = None) -> histories.Event:
+        """Bring back what was replaced or removed last (at or below ``path``); it is then synced as any change."""
+        async with self._lock:
+            event = await histories.undo(self.picture.here, self.picture.there, path=path, side=side)
+            self.picture.pending.add(event.path)
+        self._pacing.wake()
+        return event
+
+    def confirm(self) -> None:
+        """Let the plan that the guard holds back happen once."""
+        self._confirmed = True
+        self._pacing.went_well()
+        self._pacing.wake()
+
+    def suspend(self, reason: str) -> None:
+        """Hold on: the link is being taken up again. What is under way waits with it."""
+        self._suspended = reason
+        self._set("paused", LinkLost(reason))
+
+    def resume(self) -> None:
+        """Go on; a worker that survived is simply asked on, one that did not is started again."""
+        self._suspended = None
+        self._pacing.went_well()
+        self._set("live" if self._task is not None else self.state)
+        self._pacing.wake()
+
+    # -- telling
+
+    def status(self) -> Status:
+        """The state at this moment."""
+        now = self.picture.now()
+        last = None if self.last is None else (now - self.last[0], self.last[1], self.last[2])
+        state = "busy" if self.state == "live" and self._lock.locked() else self.state
+        return status(self.picture, state=state, reason=self.reason, cycles=self.cycles, last=last, notes=self.notes)
+
+    def conflicts(self) -> list[Any]:
+        """All open conflicts, by path."""
+        return [self.picture.conflicts[path] for path in sorted(self.picture.conflicts)]
+
+    def _note(self, text: str) -> None:
+        self.notes = [*self.notes, text][-NOTES:]
+        self._tell()
+
+    def _set(self, state: str, reason: AfieldError | None = None) -> None:
+        if (state, reason) != (self.state, self.reason):
+            self.state, self.reason = state, reason
+            self._tell()
+
+    def _tell(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
