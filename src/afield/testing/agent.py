@@ -6,6 +6,7 @@ deadline. ``cut`` closes the pipes as a broken network does; ``dial`` comes back
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -364,7 +365,8 @@ class AgentDriver:
         """Close everything; wait until every starter, agent and bridge has gone (the idle time is short), else kill them."""
         if self.process is not None and self._connected:
             self.link.bye()
-            self._flush()
+            with contextlib.suppress(EOFError, AfieldError):
+                self.wait(lambda: self.process is None or not (self._out or self.link.statistics()["queued"]))
         self.cut()
         for process in self.processes:
             _close(process)
