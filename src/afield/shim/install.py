@@ -102,6 +102,8 @@ def _conf(socket_path: str, machine: str, cli_argv: Sequence[str], names: Sequen
     for value in (socket_path, machine, *cli_argv, *names):
         if any(char in value for char in "\n\t\0"):
             raise ConfigError(f"a path without tab or newline was expected, got {value!r}", hint="move or rename it")
+    if len(cli_argv) > _WORDS_LIMIT:
+        raise ConfigError(f"the fallback command has {len(cli_argv)} words, at most {_WORDS_LIMIT} are read")
     lines = [
         f"socket={socket_path}",
         f"machine={machine}",
