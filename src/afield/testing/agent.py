@@ -361,13 +361,20 @@ class AgentDriver:
                 text += process.stderr.read() or b""
         return text.decode("utf-8", "replace")
 
-    def finish(self) -> None:
-        """Close everything; wait until every starter, agent and bridge has gone (the idle time is short), else kill them."""
+    def leave(self) -> None:
+        """Say goodbye and hang up."""
         if self.process is not None and self._connected:
             self.link.bye()
             with contextlib.suppress(EOFError, AfieldError):
                 self.wait(lambda: self.process is None or not (self._out or self.link.statistics()["queued"]))
         self.cut()
+
+    def finish(self) -> None:
+        """Leave; wait until every starter, agent and bridge has gone (the idle time is short), else kill them and fail.
+
+        The first of several drivers at one home started the agent, so the others leave before it finishes.
+        """
+        self.leave()
         for process in self.processes:
             _close(process)
             try:
