@@ -1,13 +1,39 @@
-"""Brings the guard of tree/ to a plan: what it would delete on each side against what that side has."""
+"""Brings the guard of tree/ to a plan: what it would remove on each side against what stands there. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from afield.errors import GuardRefused
+from afield.tree.guard import check_plan
+
 if TYPE_CHECKING:
+    from collections.abc import Container, Mapping
+
     from afield.sync.outcome import Plan
     from afield.sync.picture import Picture
+    from afield.tree.entries import Entry
 
 
-def check_plan(picture: Picture, plan: Plan) -> None:
-    """Raise GuardRefused when the plan looks like an accident."""
+def check(picture: Picture, plan: Plan, allowed: Container[str]) -> None:
+    """Raise GuardRefused (details: ``guard``, the code that would allow it) when the plan looks like an accident."""
+    for target, source, ops in (("here", "there", plan.to_here), ("there", "here", plan.to_there)):
+        removed = sum(1 for op in ops if op["op"] == "remove" and op["was_kind"] != "d")
+        if not removed:
+            continue
+        tree = picture.side(target).tree
+        verdict = check_plan(
+            target=target,
+            source=source,
+            removed=removed,
+            held=files_in(tree),
+            source_empty=not picture.side(source).tree,
+            allowed=allowed,
+        )
+        if not verdict.ok:
+            raise GuardRefused(verdict.text, hint=verdict.hint, guard=verdict.code, side=target, removed=removed)
+
+
+def files_in(tree: Mapping[bytes, Entry]) -> int:
+    """How many files and links a tree has."""
+    return sum(1 for entry in tree.values() if entry.node.kind != "d")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.sync.base import Row
 from afield.tree.entries import FOLDER, Entry, Node, Stat, same
-from afield.tree.reconcile import Change, Conflict, Outcome
+from afield.tree.plan import ops_for
+from afield.tree.reconcile import Conflict, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -160,34 +161,3 @@ def refreshed(
 
 def _holds(node: Node, agreed: Node) -> bool:
     return same(node, agreed) or (node.kind == agreed.kind and node.content == agreed.content is not None)
-
-
-def ops_for(changes: Sequence[Change], target: Mapping[bytes, Entry], source: Mapping[bytes, Entry]) -> list[Op]:
-    """Give the ops that make these changes on ``target`` with files of ``source``."""
-    return [_op(change, target.get(change.path), source.get(change.path)) for change in changes]
-
-
-def _op(change: Change, old: Entry | None, new: Entry | None) -> Op:
-    op: Op = {
-        "path": change.path,
-        "was": None if old is None else list(old.stat),
-        "was_kind": None if old is None else old.node.kind,
-    }
-    node = change.new
-    if node is None:
-        return {**op, "op": "remove"}
-    if node.kind == "d":
-        return {**op, "op": "dir"}
-    if node.kind == "l":
-        return {**op, "op": "link", "target": node.content}
-    if old is not None and old.node.kind == "f" and old.node.content == node.content is not None:
-        return {**op, "op": "mode", "executable": node.executable}
-    assert new is not None
-    return {
-        **op,
-        "op": "put",
-        "size": new.stat.size,
-        "executable": node.executable,
-        "mtime_ns": new.stat.mtime_ns,
-        "digest": node.content,
-    }

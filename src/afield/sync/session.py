@@ -14,10 +14,9 @@ import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.errors import AfieldError, GuardRefused, InternalError, LinkLost, LinkTimeout, NotUp
-from afield.sync import cycle, notice
+from afield.sync import cycle, guarding, notice
 from afield.sync import history as histories
 from afield.sync.base import BaseStore
-from afield.sync.guarding import check_plan
 from afield.sync.pacing import Pacing
 from afield.sync.picture import Picture
 from afield.sync.side import Side, together
@@ -85,7 +84,7 @@ class Session:
         self._pacing = Pacing()
         self._identity: bytes | None = None
         self._allowed: int | None = None
-        self._confirmed = False
+        self._confirmed: frozenset[str] = frozenset()
         self._suspended: str | None = None
         self._task: asyncio.Task[None] | None = None
         self.picture = Picture(
@@ -234,11 +233,10 @@ class Session:
         def check(plan: Plan) -> None:
             if was_first and not picture.rows:
                 notice.check(notice.notice([*plan.to_here, *plan.to_there]), self._allowed)
-            if not self._confirmed:
-                check_plan(picture, plan)
+            guarding.check(picture, plan, self._confirmed)
 
         report = await cycle.run(picture, check=check, on_progress=self.on_progress)
-        self._confirmed = False
+        self._confirmed = frozenset()
         self.cycles += 1
         if report.to_here or report.to_there or report.conflicts or report.failed:
             self.last = (picture.now(), picture.now() - began, report)
@@ -325,8 +323,9 @@ class Session:
         return event
 
     def confirm(self) -> None:
-        """Let the plan that the guard holds back happen once."""
-        self._confirmed = True
+        """Let what the guard holds back happen, once."""
+        if isinstance(self.reason, GuardRefused):
+            self._confirmed |= {str(self.reason.details.get("guard"))}
         self._pacing.went_well()
         self._pacing.wake()
 
