@@ -180,6 +180,7 @@ texts = st.builds(
 @example({b"": b"a/**\n!a/b/\n"})
 @example({b"": b"\\\na\\\n[\n"})
 @example({b"": b"/\n//\n!\n \n\\ \na\\ \n", b"a": b"*\n!b\n"})
+@example({b"": b"\\/a\n//a\na//b\n"})
 @example({b"": b"a\0b\n#a\n\\#a\n\\!a\n"})
 def test_every_path_is_decided_as_git_decides_by_the_same_line(git, files):
     check_same(git, files)
