@@ -122,6 +122,7 @@ class Link:
             self._greeting.end()
             raise
         self._events.append(event.Established(resumed))
+        self.ping(self._now)  # the first thing on the way: shows the delay without a queue
 
     def _receive(self, view: "memoryview") -> "None":
         if self._greeting.refused:
@@ -383,7 +384,9 @@ class Link:
         self._out.schedule.put_control(frame(frames.PONG, number, bytes(payload)))
 
     def _on_pong(self, number: "int", payload: "memoryview") -> "None":  # noqa: ARG002 each row of the table takes both
-        self._events.append(event.Pong(self._pulse.answered(bytes(payload), self._now)))
+        rtt = self._pulse.answered(bytes(payload), self._now)
+        self._out.window.probed(rtt)
+        self._events.append(event.Pong(rtt))
 
     def _on_bye(self, number: "int", payload: "memoryview") -> "None":  # noqa: ARG002 each row of the table takes both
         self._events.append(event.Bye())

@@ -104,7 +104,8 @@ def read_fields(value: "Any", fields: "Dict[str, Field]", what: "str") -> "Dict[
             raise ProtocolError("expected the field %r for %s, got none" % (name, what))
         if not KINDS[field.kind](item) and not (item is None and field.default is None):
             raise ProtocolError("expected %s as %r for %s, got %.100r" % (field.kind, name, what, item))
-        read[name] = item
+        # The reader may change what it got; the table's own default must stay as it is.
+        read[name] = type(item)(item) if isinstance(item, (dict, list)) else item
     return read
 
 

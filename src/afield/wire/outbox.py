@@ -31,6 +31,7 @@ class Outbox:
         self._again: "Buffers" = []
         self.received = 0
         self._acked = 0  # of received, as the peer was told
+        self._told = 0  # of our bytes, in the peer's last acknowledgement
         self._ack_owed = False  # something came that wants an acknowledgement
         self._ack_due = False  # ... now
         self._ack_deadline = 0.0
@@ -111,8 +112,11 @@ class Outbox:
 
     def acknowledged(self, offset: "int", now: "float") -> "None":
         """Take the peer's acknowledgement; raises ProtocolError for an offset that cannot be."""
+        if offset < self._told:
+            raise ProtocolError("expected the peer to have received %d bytes or more, got %d" % (self._told, offset))
+        self._told = offset
         if offset < self.replay.start:
-            return  # sent before the cut and repeated after it: the hello of the resume told more already
+            return  # sent before a cut and repeated after it: the hello in between told more already
         self.replay.acknowledge(offset)
         self.window.acknowledged(offset, self.replay.end, now)
 

@@ -27,6 +27,7 @@ class Schedule:
 
     def __init__(self, limits: "Limits") -> "None":
         self._limits = limits
+        self._small = min(SMALL, limits.frame)
         self.control: "Deque[bytes]" = deque()
         self.control_size = 0
         self.sparse: "Deque[Stream]" = deque()
@@ -61,7 +62,7 @@ class Schedule:
             # Many frames of a few bytes each make one buffer.
             piece = [control.popleft()]
             length = len(piece[0])
-            while control and length + len(control[0]) <= SMALL:
+            while control and length + len(control[0]) <= self._small:
                 piece.append(control.popleft())
                 length += len(piece[-1])
             out.append(piece[0] if len(piece) == 1 else b"".join(piece))
@@ -114,10 +115,10 @@ class Schedule:
             length = len(data)
             pieces = [data]
             # Small writes of the user share one frame.
-            while queue and queue[0][0] == kind and length + len(queue[0][1]) <= SMALL:
+            while queue and queue[0][0] == kind and length + len(queue[0][1]) <= self._small:
                 pieces.append(queue.popleft()[1])
                 length += len(pieces[-1])
-            if length <= SMALL:
+            if length <= self._small:
                 out.append(header(kind, stream.id, length) + b"".join(pieces))
             else:
                 out.append(header(kind, stream.id, length))

@@ -119,9 +119,7 @@ def decode(data: "Buffer", *, max_depth: "int" = MAX_DEPTH) -> "Any":
 
 
 def _number(data: "bytes", at: "int", low: "int") -> "Tuple[int, int]":
-    """Read the number that follows a first byte whose low five bits are ``low``, and where it ends."""
-    if low < 24:
-        return low, at
+    """Read the number that follows a first byte whose low five bits are ``low`` (24 or more), and where it ends."""
     reader = _READERS.get(low)
     if reader is None:
         raise ProtocolError("expected a definite length, got additional information %d" % (low,))

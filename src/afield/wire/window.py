@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 GROW_BELOW = 0.001  # seconds of queue, plus a tenth of the delay: 3 ms let the queue of 1 MiB pipes stand at the target
 SHRINK_ABOVE = 0.006  # seconds, plus a sixth of the delay: the noise of two busy cores stays below
-FIRST_GROWTH, GROWTH = 2.0, 1.12
+FIRST_GROWTH, GROWTH, DECAY = 2.0, 1.12, 0.97  # per round; four noisy rounds cost what one quiet round gives
 EPOCH = 30.0  # seconds that a smallest delay is believed: the way may change under a living connection
-MARK_EVERY = 32 * 1024  # bytes between two remembered send times: half a frame
 
 
 class Window:
@@ -37,7 +36,7 @@ class Window:
         self._epoch_end = 0.0
         self._size_before = 0  # of the window, before it was halved to look below the queue
         self._looking = 0  # rounds that this still takes
-        self._round_end = 0
+        self._round_start = self._round_end = 0
         self._round_rtt = 0.0
         self._held_back = False
         self._first = True
@@ -49,10 +48,16 @@ class Window:
         return min(now, before) if now and before else now or before
 
     def sent(self, offset: "int", now: "float") -> "None":
-        """Remember that the byte before ``offset`` left now."""
+        """Remember that the bytes up to ``offset`` left now."""
         marks = self._marks
-        if not marks or offset - marks[-1][0] >= MARK_EVERY:
-            marks.append((offset, now))
+        if marks and marks[-1][1] == now:
+            marks.pop()
+        marks.append((offset, now))
+
+    def probed(self, rtt: "float") -> "None":
+        """Take the delay of a ping: it is there before any bulk, and no acknowledgement had to wait for more bytes."""
+        if not self._base[0] or rtt < self._base[0]:
+            self._base[0] = max(rtt, 1e-6)
 
     def held_back(self) -> "None":
         """Remember that bulk waits for this window: only then may it grow."""
@@ -61,24 +66,26 @@ class Window:
     def acknowledged(self, offset: "int", sent: "int", now: "float") -> "None":
         """Take an acknowledgement up to ``offset`` when ``sent`` bytes were sent in all."""
         marks = self._marks
-        left = None
-        while marks and marks[0][0] <= offset:
-            left = marks.popleft()[1]
-        if left is None:
-            return
-        rtt = max(now - left, 1e-6)
+        while marks and marks[0][0] < offset:
+            marks.popleft()
+        if not marks:
+            return  # sent over an earlier transport
+        rtt = max(now - marks[0][1], 1e-6)
         self.rtt = rtt
         if not self._base[0] or rtt < self._base[0]:
             self._base[0] = rtt
         if not self._round_rtt or rtt < self._round_rtt:
             self._round_rtt = rtt
         if offset >= self._round_end:
-            self._round(now)
-            self._round_end = sent
+            # With little under way an acknowledgement waits for its deadline, and says nothing of the queue.
+            if offset - self._round_start >= self._limits.ack_bytes:
+                self._round(now)
+            self._round_rtt = 0.0
+            self._round_start, self._round_end = offset, sent
 
     def _round(self, now: "float") -> "None":
         """Decide once per round trip."""
-        rtt, self._round_rtt = self._round_rtt, 0.0
+        rtt = self._round_rtt
         held_back, self._held_back = self._held_back, False
         if self._looking:
             self._looking -= 1
@@ -98,7 +105,8 @@ class Window:
 
     def _adjust(self, rtt: "float", held_back: "bool") -> "None":
         base = self.base
-        queue = rtt - base
+        # A frame of bulk takes its time even on a free way: its share of the window is its share of the delay.
+        queue = rtt - base - rtt * self._limits.frame / self.size
         if queue > SHRINK_ABOVE + base / 6:
             self._first = False
             # The window is speed times delay: this share of it keeps the speed and leaves the queue that is wanted.
@@ -107,7 +115,9 @@ class Window:
             if held_back:
                 self.size = self._fit(self.size * (FIRST_GROWTH if self._first else GROWTH))
         else:
+            # What the doubling put too much would stand in the queue for ever.
             self._first = False
+            self.size = self._fit(self.size * DECAY)
 
     def _fit(self, size: "float") -> "int":
         return int(min(max(size, self._limits.window_least), self._limits.window_most))
