@@ -46,13 +46,9 @@ def request(**changes):
 
 
 @given(JSON)
-def test_any_json_value_is_a_checked_request_or_a_usage_error(value):
-    try:
+def test_a_json_value_that_is_no_request_is_a_usage_error(value):
+    with pytest.raises(UsageError):
         schema.check_request(value)
-    except UsageError as error:
-        assert str(error)
-    else:
-        raise AssertionError("no plain JSON value of this strategy is a whole request")
 
 
 @given(
@@ -66,10 +62,13 @@ def test_any_json_value_is_a_checked_request_or_a_usage_error(value):
     )
 )
 def test_a_request_that_passes_has_every_argument_of_its_verb_and_no_other(value):
+    number = None
     try:
         checked = schema.check_request(value)
     except UsageError as error:
-        assert error.details["id"] == value["id"]
+        number = error.details["id"]
+    if number is not None:
+        assert number == value["id"]
         return
     assert set(checked.args) == {arg.name for arg in schema.VERBS[value["do"]].args}
 

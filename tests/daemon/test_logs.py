@@ -20,10 +20,10 @@ def test_a_line_cannot_be_forged_and_the_file_is_private(tmp_path):
 
 def test_the_log_is_rotated_and_the_tail_reaches_back(tmp_path):
     path = str(tmp_path / "daemon.log")
-    log = logs.Log(path, size=400)
+    diary = logs.Log(path, size=400)
     for number in range(30):
-        log.info(f"line {number}")
-    log.close()
+        diary.info(f"line {number}")
+    diary.close()
     assert os.path.getsize(path) <= 400
     assert os.path.getsize(path + ".1") <= 400
     assert sorted(os.listdir(tmp_path)) == ["daemon.log", "daemon.log.1"]

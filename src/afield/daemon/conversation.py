@@ -12,6 +12,7 @@ import base64
 import binascii
 import json
 import secrets
+import time
 from typing import TYPE_CHECKING, Any
 
 from afield.control import LINE_LIMIT, PIECE, schema
@@ -30,12 +31,17 @@ _REQUESTS = 64
 _NEWS_LIMIT = 1 << 20
 
 
+# A bar that moves more often is not seen to.
+_PROGRESS_SECONDS = 0.1
+
+
 class Ask:
     """What a verb sees of the request it works for."""
 
     def __init__(self, conversation: Conversation, number: int) -> None:
         self._conversation = conversation
         self._number = number
+        self._told = 0.0
 
     @property
     def gone(self) -> bool:
@@ -53,7 +59,11 @@ class Ask:
         self.event({"note": text}, droppable=True)
 
     def progress(self, **values: Any) -> None:
-        """Send how far something is: what, done, total, bytes, bytes_total."""
+        """Send how far something is: what, done, total, bytes, bytes_total; at most ten times a second."""
+        now = time.monotonic()
+        if now - self._told < _PROGRESS_SECONDS:
+            return
+        self._told = now
         self.event({"progress": values}, droppable=True)
 
     async def prompt(self, text: str, secret: bool) -> str:

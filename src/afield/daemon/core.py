@@ -159,7 +159,7 @@ class Daemon:
 
     def spawn(self, work: Any, what: str) -> asyncio.Task[Any]:
         """Run a coroutine beside everything else; a failure is logged."""
-        task = asyncio.ensure_future(work)
+        task: asyncio.Task[Any] = asyncio.ensure_future(work)
         self._tasks.add(task)
 
         def done(finished: asyncio.Task[Any]) -> None:

@@ -31,12 +31,13 @@ def start(project: str, machine: str | None) -> Early:
     """Start the dial of a project's machine. Raises AfieldError."""
     import os
 
-    from afield.daemon.login import transport_options
+    from afield.daemon.login import ask_folder, transport_options
 
     chosen = load_project(project).machine(machine)
     transport = transport_for(chosen.place, transport_options(chosen))
     transport.batch = False
-    askpass = Askpass()
+    askpass = Askpass(ask_folder())
     dial = transport.command(None, starter.render(bundle.build()))
     env = {**(os.environ if dial.env is None else dial.env), **askpass.env()}
-    return Early(chosen, tuple(spawn.spawn(Dial(dial.argv, env, dial.cwd))), askpass)
+    pid, fd_in, fd_out, fd_err = spawn.spawn(Dial(dial.argv, env, dial.cwd))
+    return Early(chosen, (pid, fd_in, fd_out, fd_err), askpass)

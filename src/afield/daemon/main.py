@@ -34,6 +34,10 @@ def main(argv: list[str]) -> int:
     if lock < 0:
         tell(ready, "")
         return 0
+    if os.path.isdir(os.path.join(paths.run_folder(), "ask")):
+        from afield.daemon import login
+
+        login.clear_ask_folder()
     early = dial_early(dial)
     try:
         return serve(ready, early)

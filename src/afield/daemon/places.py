@@ -12,9 +12,10 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon.login import place_key, transport_options
+from afield.daemon.login import ask_folder, place_key, transport_options
 from afield.errors import AfieldError, Cancelled, PermissionDenied
 from afield.link import state as link_state
+from afield.link.askpass import Askpass
 from afield.link.connection import Connection
 from afield.plugins import transport_for
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from afield.config.load import Machine
     from afield.daemon.conversation import Ask
     from afield.daemon.state import State
-    from afield.link.askpass import Askpass
 
 _WORDS = {
     link_state.Idle: "idle",
@@ -52,9 +52,9 @@ class Place:
         self.last_use = time.monotonic()
         self.connect_ms: float | None = None
         self.footprint: dict[str, Any] = {}
-        self.connection = Connection(
-            transport_for(machine.place, transport_options(machine)), ask=self._ask, askpass=askpass, adopted=adopted
-        )
+        transport = transport_for(machine.place, transport_options(machine))
+        asking = askpass or Askpass(ask_folder())
+        self.connection = Connection(transport, ask=self._ask, askpass=asking, adopted=adopted)
         self._state = state
         self._log = log
         self._home: asyncio.Task[bytes] | None = None

@@ -15,6 +15,7 @@ from afield.config.load import FILE, Machine, default_user_file, load_project
 from afield.daemon import mapping, memory, syncs
 from afield.daemon.login import place_key
 from afield.errors import AfieldError, Cancelled, NoProject, NotUp
+from afield.link import state as link_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +101,33 @@ class Target:
     async def barrier(self) -> None:
         """See runs.Base."""
         if self.session is not None:
-            await self.session.barrier()
+            # A link that is being taken up again is waited for; the sync itself would refuse.
+            await self.place.ready()
+            await self.session.flush(syncs.BEFORE_RUN_SECONDS)
+
+    async def there(self) -> bytes:
+        """Give the absolute folder there."""
+        folder = os.fsencode(self.machine.folder)
+        if folder.startswith(b"~/") or folder == b"~":
+            return await self.place.home() + folder[1:]
+        return folder
+
+    def follow_link(self) -> None:
+        """Let the session rest while the link is away."""
+        session, connection = self.session, self.place.connection
+
+        def changed(new: link_state.State) -> None:
+            if self.session is not session:
+                connection.on_state.remove(changed)
+            elif isinstance(new, link_state.Connected):
+                syncs.link_changed(session, connected=True, why="")
+            elif not isinstance(new, link_state.Dialing):
+                why = (
+                    new.reason if isinstance(new, link_state.Waiting) else getattr(new, "error", "the link was closed")
+                )
+                syncs.link_changed(session, connected=False, why=str(why))
+
+        connection.on_state.append(changed)
 
     def wake(self) -> None:
         """See runs.Base."""
@@ -162,9 +189,9 @@ class Projects:
         chosen = project.machine(machine)
         if self._stamps.get(folder) != stamp:
             # Every machine that is known takes its new settings now: the stamp is noted once for all of them.
-            for (known_folder, name), target in self._targets.items():
+            for (known_folder, name), known in self._targets.items():
                 if known_folder == folder and name in project.machines:
-                    self._use(target, project.machines[name])
+                    self._use(known, project.machines[name])
             self._stamps[folder] = stamp
         if project.default:
             self._default[folder] = project.default
@@ -216,9 +243,10 @@ class Projects:
         session = None
         try:
             await target.place.ready(ask)
-            session = syncs.make(target, lambda: self.show(target), self._log)
+            session = await syncs.make(target, lambda: self.show(target))
             target.session = session
-            told = await syncs.open_session(session, target, ask, confirm)
+            told = await syncs.start(session, target, ask, confirm)
+            target.follow_link()
             target.wanted = True
             target.problem = None
             self._remember()

@@ -14,7 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from afield.daemon import mapping, run_wire
-from afield.errors import AfieldError, LinkLost, ProtocolError, SessionGone
+from afield.errors import AfieldError, LinkLost, NoSuchProcess, ProtocolError, SessionGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +85,7 @@ class Run:
         self._task: asyncio.Task[None] | None = None
         self._begun = False
         self._over = False
+        self._resumed = False
         self._results = False
         self._stdin: deque[bytes] = deque()
         self._stdin_end = False
@@ -243,6 +244,7 @@ class Run:
     def _resume(self, request: ResumeRequest) -> None:
         self.id, self.project, self.machine = request.id, request.project, request.machine
         self.label = "(taken up again)"
+        self._resumed = True
         base = self._base = self._find(request.project, request.machine)
         if base.run_state(barrier=False) != "ready":
             base.wake()
@@ -320,26 +322,31 @@ class Run:
             self._finish(run_wire.ended(code))
 
     async def _bring_results(self, base: Base, code: int) -> None:
-        try:
-            async with asyncio.timeout(_RESULTS_SECONDS):
-                await base.barrier()
-        except (AfieldError, TimeoutError) as error:
-            why = "it takes longer" if isinstance(error, TimeoutError) else str(error)
+        # Waited for from outside: a sync that takes longer goes on after this run.
+        bringing = asyncio.ensure_future(base.barrier())
+        bringing.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.wait([bringing], timeout=_RESULTS_SECONDS)
+        error = bringing.exception() if bringing.done() else None
+        if not bringing.done() or error is not None:
+            why = str(error) if error is not None else "it takes longer"
             self.channel.write(
                 run_wire.notice(f"afield: the results are not all here yet: {why} (see `afield status`)")
             )
-        except Exception as error:
-            self._log(f"the barrier after a run failed: {error!r}")
         self._finish(run_wire.ended(code))
 
     def _on_closed(self, error: AfieldError | None) -> None:
         if self._over or (self._task is not None and not self._task.done()):
             return
-        if isinstance(error, SessionGone | LinkLost) and not self._over:
+        if isinstance(error, SessionGone | LinkLost):
             # The agent may still have the process: the client comes again as it would after a killed daemon.
             self._stop()
             self.channel.close()
             return
+        if isinstance(error, NoSuchProcess) and self._resumed:
+            error = SessionGone(
+                "the program is not known there any more: the agent or the machine was restarted, or its end was already told",
+                hint="`afield status` shows the place; start the program again",
+            )
         self._refuse(error or ProtocolError("the process ended without a status"))
 
     # ---- the end
@@ -347,16 +354,18 @@ class Run:
     def _client_gone(self) -> None:
         if self._task is not None:
             self._task.cancel()
-        if self._stream is not None and not self._stream.closed:
-            # A stream that is closed, not lost, hangs the process up (protocol.md, section 5).
-            self._stream.close()
         self._stop()
+        self._hang_up()
 
     def _refuse(self, error: AfieldError) -> None:
         code = 255 if isinstance(error, ProtocolError) else error.exit
-        if self._stream is not None and not self._stream.closed and isinstance(error, ProtocolError):
-            self._stream.close()
         self._finish(run_wire.refused(code, str(error), error.hint))
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        # A stream that is closed, not lost, ends the process there (protocol.md, section 5).
+        if self._stream is not None and not self._stream.closed:
+            self._stream.close()
 
     def _finish(self, frame: bytes) -> None:
         if not self._over:

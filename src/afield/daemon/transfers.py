@@ -12,14 +12,13 @@ import hashlib
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from afield.errors import BadPath, ProtocolError
-from afield.sync.endpoint import Endpoint
-from afield.sync.stream_channel import open_there
+from afield.errors import BadPath, FileFailed, ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from afield.daemon.projects import Target
+    from afield.sync.endpoint import Endpoint
 
 # What may wait for a slow taker before the worker is held back: the window of its stream.
 _HELD = 4 << 20
@@ -28,6 +27,10 @@ _HELD = 4 << 20
 @contextlib.asynccontextmanager
 async def open_worker(target: Target) -> AsyncIterator[Endpoint]:
     """Give a files worker there for the length of a ``with``."""
+    # The sync package is loaded when a file is first asked for, not with the daemon.
+    from afield.sync.endpoint import Endpoint
+    from afield.sync.stream_channel import open_there
+
     endpoint = Endpoint("there", open_there(target.place.connection, b"~"))
     try:
         yield endpoint
@@ -44,12 +47,16 @@ def check_name(name: bytes) -> bytes:
 
 
 class Fetch:
-    """A file from there, from ``offset`` on. ``size`` and ``digest`` (of the whole file) are known at the end."""
+    """A file from there, from ``offset`` on. ``size`` is that of the whole file, known at the end.
+
+    Raises FileFailed when what came is not what was sent.
+    """
 
     def __init__(self, worker: Endpoint, path: bytes, offset: int) -> None:
         self.offset = offset
         self.size: int | None = None
-        self.digest: bytes | None = None
+        self.mtime_ns: int | None = None
+        self._sum = hashlib.sha256()
         self._worker = worker
         self._path = path
         self._pieces: deque[bytes] = deque()
@@ -72,11 +79,14 @@ class Fetch:
                         self._paused = False
                         self._worker.channel.resume()
                     self.offset += len(data)
+                    self._sum.update(data)
                     yield data
                 if request.done.done() and not self._pieces:
                     break
             done = request.done.result()
-            self.size, self.digest = done["size"], done.get("digest")
+            self.size, self.mtime_ns = done["size"], done.get("mtime_ns")
+            if done["digest"] != self._sum.digest():
+                raise FileFailed("the file arrived damaged: its digest is not the one that was sent", hint="try again")
         finally:
             if not request.done.done():
                 request.cancel()

@@ -1,0 +1,122 @@
+"""Takes every trace of afield away from a place: sync, agent, caches and, when asked, the project's folder there.
+
+Rules: first everything is looked at, then everything is removed; a folder there with something that is not here in the
+same form is left alone unless forced, and what it is gets named. What must not go in: anything about the local folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+from afield.daemon import api_link, api_ports, syncs
+from afield.daemon.transfers import check_name, open_worker
+from afield.errors import AfieldError, GuardRefused, NoSuchFile, RootMissing
+
+if TYPE_CHECKING:
+    from afield.daemon.conversation import Ask
+    from afield.daemon.core import Daemon
+    from afield.daemon.projects import Target
+
+Args = dict[str, Any]
+
+# What a person reads before deciding; the count is exact.
+_NAMED = 5
+_DEPTH = 64
+# afield's own folder: history, staging, identity.
+_OWN = b".afield"
+
+
+async def clean(daemon: Daemon, ask: Ask, args: Args) -> Any:
+    """Remove, or with ``dry_run`` say what would go. Raises GuardRefused when files there are not here."""
+    target = await api_link.linked(daemon, ask, args)
+    there = await target.there()
+    if target.live:
+        # What was just produced there must be here before anything goes.
+        await target.barrier()
+    rows = await _rows(target, there) if args["files"] else None
+    if args["dry_run"]:
+        return {"would_remove": await _plan(target, there, rows)}
+    if rows and not args["force"]:
+        only_there = await asyncio.to_thread(missing_here, os.fsencode(target.folder), rows)
+        if only_there:
+            raise _refusal(target, only_there)
+    removed = await daemon.projects.down(target)
+    removed += await api_ports.stop_of(daemon, target)
+    folders = [there] if rows is not None else []
+    told = await target.place.connection.call("clean", {"folders": folders}, timeout=660)
+    removed += [os.fsdecode(path) for path in told["removed"]]
+    if rows is not None:
+        forget(target)
+    if not told.get("kept"):
+        await api_link.let_go(daemon, target, quit_agent=True)
+        removed.append("agent")
+    return {"removed": removed, "kept": [row.get("label") for row in told.get("kept") or ()]}
+
+
+async def _rows(target: Target, there: bytes) -> list[Any] | None:
+    """Give what stands in the project's folder there; None when there is no such folder."""
+    try:
+        async with open_worker(target) as worker:
+            parts, _ = await worker.collect("list", {"path": there, "long": True, "depth": _DEPTH})
+    except (NoSuchFile, RootMissing):
+        return None
+    return [row for part in parts for row in part if row[0] != _OWN and not row[0].startswith(_OWN + b"/")]
+
+
+async def _plan(target: Target, there: bytes, rows: list[Any] | None) -> list[str]:
+    plan = []
+    if target.session is not None:
+        plan.append("the sync of this project")
+    print_of = await target.place.connection.call("footprint")
+    plan.append(
+        f"the agent (process {print_of['pid']}) and its {print_of['files']} files, {print_of['disk'] / 1e6:.1f} MB"
+    )
+    if rows is not None:
+        files = [row for row in rows if row[1] == "f"]
+        size = sum(row[3] for row in files)
+        plan.append(f"{os.fsdecode(there)}: {len(files)} files, {size / 1e6:.1f} MB")
+        only_there = await asyncio.to_thread(missing_here, os.fsencode(target.folder), rows)
+        if only_there:
+            named = ", ".join(os.fsdecode(path) for path in only_there[:_NAMED])
+            plan.append(f"  of these {len(only_there)} are not here in the same form (needs --force): {named}")
+    return plan
+
+
+def missing_here(folder: bytes, rows: list[Any]) -> list[bytes]:
+    """Give the paths of files and links there that are not here with the same kind, size and time. Blocks on the disk."""
+    missing = []
+    for name, kind, _, size, mtime_ns, _, link in rows:
+        if kind == "d":
+            continue
+        path = os.path.join(folder, check_name(name))
+        try:
+            info = os.lstat(path)
+            if kind == "l":
+                same = os.readlink(path) == link
+            else:
+                # Some file systems keep whole microseconds or seconds; sync sets the time to that of the original.
+                same = info.st_size == size and abs(info.st_mtime_ns - mtime_ns) < 2_000_000_000
+        except OSError:
+            same = False
+        if not same:
+            missing.append(bytes(name))
+    return missing
+
+
+def _refusal(target: Target, paths: list[bytes]) -> AfieldError:
+    named = ", ".join(os.fsdecode(path) for path in paths[:_NAMED])
+    return GuardRefused(
+        f"{len(paths)} files in {target.machine.folder} are not here in the same form: {named}",
+        hint="get them first (`afield get`), keep the folder (`--keep-files`), or remove them too (`--force`)",
+        paths=[os.fsdecode(path) for path in paths[:1000]],
+    )
+
+
+def forget(target: Target) -> None:
+    """Forget what both sides had agreed on: the folder there is gone."""
+    path = syncs.store_path(target.folder, target.machine.name)
+    for name in (path, path + "-wal", path + "-shm", path + "-journal"):
+        if os.path.exists(name):
+            os.unlink(name)
