@@ -73,15 +73,15 @@ class ReplyReader:
 
     def _drop_noise(self) -> None:
         """Keep only what may be the beginning of a marker."""
+        keep = len(GOOD)
+        if len(self._buffer) > keep:
+            self._noise = (self._noise + self._buffer[:-keep])[:NOISE_KEPT]
+            self._buffer = self._buffer[-keep:]
         if self._seen > MOST_NOISE:
             raise BadShell(
                 f"the login there prints without end instead of starting the agent: {self.noise[:200]!r}",
                 hint="look at the shell's start files there: they must print nothing when no terminal is attached",
             )
-        keep = len(GOOD)
-        if len(self._buffer) > keep:
-            self._noise = (self._noise + self._buffer[:-keep])[:NOISE_KEPT]
-            self._buffer = self._buffer[-keep:]
 
     def end(self) -> AfieldError:
         """Give the error for a stream that ended before the reply; the transport may know better."""

@@ -1,6 +1,6 @@
 """The text for ``python3 -I -S -c``: stage 1 with its arguments baked in, deflated, in base64, on one line.
 
-The line holds letters, digits and ``+/=.,;()"`` only, so no login shell, no job scheduler and no container tool changes it.
+The line holds letters, digits, a space and ``+/=.,;()_"`` only, so no login shell, no job scheduler and no container tool changes it.
 ``quote_for_login_shell`` makes one command line of any arguments that sh, bash, dash, zsh, csh, tcsh and fish read alike.
 No transport is known here.
 """

@@ -1,0 +1,89 @@
+"""The bundle: what is in it, how it is named, how small it is."""
+
+import ast
+import subprocess
+import zlib
+
+import pytest
+
+from afield.deploy import bundle
+from afield.deploy.bundle import BOOT, LARGEST, build, pack, portable_sources
+from afield.errors import InternalError
+
+
+def parse(payload):
+    index, _, body = payload.partition(b"\n\n")
+    magic, *lines = index.decode().split("\n")
+    assert magic == "AFB1"
+    found = {}
+    for line in lines:
+        name, length = line.split(" ")
+        found[name], body = body[: int(length)], body[int(length) :]
+    assert body == b""
+    return found
+
+
+def test_bundle_holds_the_portable_sources_unchanged():
+    assert parse(zlib.decompress(build().data)) == portable_sources()
+
+
+def test_boot_module_comes_first():
+    assert build().modules[0] == BOOT
+    assert list(build().modules[1:]) == sorted(build().modules[1:])
+
+
+def test_same_sources_make_the_same_bundle():
+    build.cache_clear()
+    first = build()
+    build.cache_clear()
+    assert build() == first
+
+
+def test_changed_source_makes_another_name():
+    sources = portable_sources()
+    changed = dict(sources, **{"afield.errors": sources["afield.errors"] + b"\n"})
+    assert pack(changed).sha256 != pack(sources).sha256
+
+
+def test_first_contact_stays_below_200_kilobytes():
+    assert len(build().data) <= LARGEST
+
+
+def test_bundle_that_grew_too_large_is_refused():
+    import os
+
+    with pytest.raises(InternalError, match="at most"):
+        pack({BOOT: os.urandom(LARGEST)})
+
+
+def test_nothing_local_travels():
+    packages = {name.split(".")[1] for name in build().modules if "." in name}
+    assert packages == {"agent", "errors", "files", "tree", "wire"}
+
+
+@pytest.mark.pythons
+def test_every_module_compiles_under_every_python(any_python):
+    code = (
+        "import sys, zlib\npayload = zlib.decompress(sys.stdin.buffer.read())\n"
+        "index, _, body = payload.partition(b'\\n\\n')\n"
+        "for line in index.decode().split('\\n')[1:]:\n"
+        "    name, length = line.split(' '); compile(body[:int(length)], name, 'exec'); body = body[int(length):]\n"
+    )
+    done = subprocess.run([any_python, "-I", "-S", "-c", code], input=build().data, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+HEAVY = {"asyncio", "typing", "json", "logging", "socket", "subprocess", "re", "threading", "dataclasses", "selectors"}
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(portable_sources()) if ".agent" in name or ".wire" in name])
+def test_no_heavy_import_at_the_top_of_a_module(name):
+    for node in ast.parse(portable_sources()[name]).body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert not HEAVY & {each.split(".")[0] for each in names}
+
+
+def test_module_names_are_those_of_the_files():
+    assert bundle._module("__init__") == "afield"
+    assert bundle._module("errors") == "afield.errors"
