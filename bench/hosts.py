@@ -174,7 +174,7 @@ class Sshd:
         if self.shell:
             parts.append(f'exec {shlex.quote(self.shell)} -c "$SSH_ORIGINAL_COMMAND"')
         elif parts:
-            parts.append('eval "exec $SSH_ORIGINAL_COMMAND"')
+            parts.append('eval "$SSH_ORIGINAL_COMMAND"')
         return "; ".join(parts) or None
 
     def client_lines(self) -> list[str]:

@@ -171,7 +171,8 @@ def master_echo(ssh: list[str], seconds: float, bulk: str | None) -> tuple[list[
     if bulk == "down":
         noise = subprocess.Popen([*ssh, "cat /dev/zero"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     elif bulk == "up":
-        noise = subprocess.Popen([*ssh, "cat >/dev/null"], stdin=open("/dev/zero"), stdout=subprocess.DEVNULL)
+        with open("/dev/zero") as zeros:
+            noise = subprocess.Popen([*ssh, "cat >/dev/null"], stdin=zeros, stdout=subprocess.DEVNULL)
     times = []
     try:
         step(echo)

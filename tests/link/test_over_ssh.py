@@ -96,7 +96,9 @@ def test_a_process_runs_with_its_streams_apart_and_tells_its_exit(transport, run
     assert run(transport, work) == (b"hello", b"oops\n", {"exit": 7})
 
 
-def test_a_kill_of_the_carrier_in_the_middle_of_both_ways_loses_nothing_and_takes_about_a_second(transport, run):
+def test_a_kill_of_the_carrier_in_the_middle_of_both_ways_loses_nothing_and_takes_about_a_second(
+    sshd, ssh_transport, run
+):
     size = 50 * 1024 * 1024
     blob = os.urandom(1 << 20)
     want_up = hashlib.sha256(blob * 50).hexdigest()
@@ -111,7 +113,7 @@ def test_a_kill_of_the_carrier_in_the_middle_of_both_ways_loses_nothing_and_take
             await up.write_end()
 
         sending = asyncio.ensure_future(send())
-        down, receiving = await digest_down(link, size)
+        _down, receiving = await digest_down(link, size)
         pauses = []
         for _ in range(3):
             moved = link.statistics()["link"]
@@ -128,7 +130,7 @@ def test_a_kill_of_the_carrier_in_the_middle_of_both_ways_loses_nothing_and_take
         said = await up.read()
         return said.split()[0].decode(), await receiving, pauses
 
-    up, down, pauses = run(transport, work, seconds=100)
+    up, down, pauses = run(ssh_transport(sshd()), work, seconds=100)
     assert up == want_up
     assert down == expected(size)
     assert min(pauses) < 1.5

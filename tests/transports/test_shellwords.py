@@ -76,7 +76,7 @@ def test_a_search_that_finds_none_says_so_and_exits_127(tmp_path, monkeypatch):
     assert (result.returncode, result.stderr) == (127, b"afield: no usable python:\n")
 
 
-@pytest.mark.parametrize("word", ["it's", "a\\b", "a!b", "a\nb", "a\0b"])
+@pytest.mark.parametrize("word", ["a\nb", "a\0b", "a\x7fb", "\x1b"])
 def test_what_shells_read_differently_is_refused(word):
     with pytest.raises(ConfigError) as caught:
         shellwords.quote(word)
@@ -106,12 +106,19 @@ def test_words_survive_the_quotes(shell, tmp_path):
         "|",
         "[a]",
         "-n?",
+        "it's",
+        "''",
+        "a\\b",
+        "\\",
+        "a!b",
+        "!!",
+        "'!\\'",
     ]
     line = "printf %s// " + " ".join(shellwords.quote(word) for word in words)
     assert run(shell, line, tmp_path).stdout.decode() == "".join(word + "//" for word in words)
 
 
-@given(st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="'\\!"), max_size=30))
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30))
 def test_a_quoted_word_is_one_word_for_a_posix_shell(word):
     import shlex
 

@@ -61,7 +61,7 @@ def test_ssh_says_only_what_the_stream_needs(monkeypatch):
     dial = plugins.transport_for("ssh://me@gpu1:2222").command("python3", "STARTER")
     assert dial.argv[0] == "ssh"
     assert dial.argv[-6:-2] == ["me", "-p", "2222", "--"]
-    assert dial.argv[-2:] == ["gpu1", "python3 -I -S -c STARTER"]
+    assert dial.argv[-2:] == ["gpu1", "exec python3 -I -S -c STARTER"]
     assert "-T" in dial.argv
     assert not [word for word in dial.argv if "StrictHostKey" in word or "Identity" in word or "Compression" in word]
 
@@ -102,5 +102,5 @@ def test_nobody_to_ask_is_said_to_ssh():
 
 def test_a_python_of_the_settings_is_used_and_not_searched_for():
     transport = plugins.transport_for("gpu1", {"python": "~/venv/bin/python"})
-    assert transport.command(None, "S").argv[-1] == "~/venv/bin/python -I -S -c S"
-    assert transport.command("/usr/bin/python3", "S").argv[-1].startswith("~/venv")
+    assert transport.command(None, "S").argv[-1] == "exec ~/venv/bin/python -I -S -c S"
+    assert transport.command("/usr/bin/python3", "S").argv[-1].startswith("exec ~/venv")

@@ -41,6 +41,7 @@ class Carrier:
         self.writable = writable
         self._ended = ended
         self.finished = False
+        self.killable = True  # false when the process may have become the agent itself: jobs there must survive our end
         self._in, self._out, self._err = process.fd_in, process.fd_out, process.fd_err
         self._buffer = buffer
         self._view = memoryview(buffer)
@@ -183,6 +184,10 @@ class Carrier:
     async def end(self, grace: float = 0.0) -> None:
         """Close, give the process ``grace`` s to end by itself, then end it by its pid and reap it."""
         self.close()
+        if not self.killable:
+            if self.status is None and await self.wait_exit(0.0) is None:
+                spawn.leave(self.pid)
+            return
         if grace and await self.wait_exit(grace) is not None:
             return
         for number in (signal.SIGTERM, signal.SIGKILL):

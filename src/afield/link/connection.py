@@ -170,7 +170,7 @@ class Connection:
             "place": self.transport.describe(),
             "state": type(self.state).__name__.lower(),
             "latency": self._session.latency,
-            "python": None if reply is None else {"version": list(reply.py), "exe": reply.exe},
+            "python": None if reply is None else {"version": list(reply.version), "exe": reply.executable},
             "pid": None if self._carrier is None else self._carrier.pid,
             "link": self._session.link.statistics(),
         }
@@ -336,6 +336,7 @@ class Connection:
     def _tick(self) -> None:
         self._beat = self._loop.call_later(TICK, self._tick)
         now = self._loop.time()
+        spawn.reap_left()
         verdict = self._heart.tick(now, _clock_with_sleep())
         if self._heart.stepped:
             self._hurry.set()

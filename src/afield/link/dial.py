@@ -14,6 +14,7 @@ from typing import Any
 from afield import errors
 from afield.deploy import bundle as bundles
 from afield.deploy import starter
+from afield.deploy.reply import Reply, ReplyReader, is_wrong_hash
 from afield.errors import AfieldError
 from afield.link import spawn
 from afield.link.askpass import Askpass
@@ -29,7 +30,7 @@ HELLO_WAIT = 20.0  # s from the starter's word to the agent's hello: it may comp
 class Opened:
     """A carrier whose hello was accepted; ``resumed`` tells whether the session of before goes on, ``gone`` that it is unknown."""
 
-    def __init__(self, carrier: Carrier, reply: starter.Reply, answer: bool | str) -> None:
+    def __init__(self, carrier: Carrier, reply: Reply, answer: bool | str) -> None:
         self.carrier = carrier
         self.reply = reply
         self.gone = isinstance(answer, str)
@@ -69,18 +70,22 @@ class Dialer:
         if self.askpass is not None:
             self.askpass.refused = False
         loop = asyncio.get_running_loop()
-        replied: asyncio.Future[starter.Reply] = loop.create_future()
+        replied: asyncio.Future[Reply] = loop.create_future()
         ended: asyncio.Future[None] = loop.create_future()
-        parser = starter.ReplyParser()
+        reader = ReplyReader()
+        later = bytearray()  # what follows the reply before the session takes over
 
         def feed(data: memoryview) -> None:
-            try:
-                reply = parser.feed(bytes(data))
-            except AfieldError as error:
-                if not replied.done():
-                    replied.set_exception(error)
+            if replied.done():
+                later.extend(data)
                 return
-            if reply is not None and not replied.done():
+            try:
+                reply = reader.feed(bytes(data))
+            except AfieldError as error:
+                replied.set_exception(error)
+                return
+            if reply is not None:
+                later.extend(reader.rest)
                 replied.set_result(reply)
 
         def end() -> None:
@@ -90,19 +95,20 @@ class Dialer:
         process = adopted or self._start(self._command(fresh=fresh))
         carrier = Carrier(process, buffer=self._buffer, received=feed, writable=lambda: None, ended=end)
         try:
-            reply = await self._first(replied, ended, self.transport.patience)
+            try:
+                reply = await self._first(replied, ended, self.transport.patience)
+            except AfieldError as error:
+                raise self._refused(error) from None
             if reply is None:
-                raise await self._explain(carrier, parser.noise, timed_out=not ended.done())
-            self._check(reply)
+                raise await self._explain(carrier, reader.noise, timed_out=not ended.done())
             if reply.need:
                 carrier.write([bundles.build().data])
-            self.exe = reply.exe or self.exe
-            session.attach(carrier)
-            if parser.rest:
-                session.receive(memoryview(parser.rest))
+            self.exe = reply.executable or self.exe
+            self._hand_over(carrier, session, answer, bytes(later))
             said = await self._first(answer, ended, HELLO_WAIT)
             if said is None:
-                raise await self._explain_agent(carrier, parser.noise, timed_out=not ended.done())
+                raise await self._explain_agent(carrier, reader.noise, timed_out=not ended.done())
+            carrier.killable = self.transport.ends_with_stream
             return Opened(carrier, reply, said)
         except BaseException as error:
             session.detach()
@@ -125,16 +131,35 @@ class Dialer:
             if self.askpass is not None and self.askpass.pending:
                 deadline = max(deadline, loop.time() + seconds)
 
-    def _check(self, reply: starter.Reply) -> None:
-        if reply.error is None:
-            return
-        too_old = reply.error == errors.PythonTooOld.code
-        if too_old and self.transport.can_search and not self._search:
+    def _hand_over(self, carrier: Carrier, session: Session, answer: asyncio.Future[bool | str], first: bytes) -> None:
+        """Attach the session, but look at the first bytes: the starter may have refused the bundle in place of a hello."""
+        session.attach(carrier)
+        start = bytearray()
+
+        def look(data: memoryview) -> None:
+            start.extend(data)
+            if len(start) < 3:
+                return  # the refusal and a hello differ in the third byte
+            if not is_wrong_hash(bytes(start[:16])):
+                carrier.received = session.receive
+                session.receive(memoryview(start))
+            elif not answer.done():
+                text = f"the agent arrived damaged at {self.transport.describe()}"
+                answer.set_exception(
+                    errors.AgentBroken(text, hint="something in the login there changes bytes: look at its rc files")
+                )
+
+        carrier.received = look
+        if first:
+            look(memoryview(first))
+
+    def _refused(self, error: AfieldError) -> Exception:
+        """Name the place in what the starter reported; another Python may be new enough."""
+        if isinstance(error, errors.PythonTooOld) and self.transport.can_search and not self._search:
             self._search = True
-            raise TryAgain
-        raise errors.from_value(
-            {"code": reply.error, "text": f"{self.transport.describe()}: {reply.text}", "hint": reply.hint}
-        )
+            return TryAgain()
+        hint = error.hint or self.transport.explain(1, error.text, "").hint
+        return type(error)(f"{self.transport.describe()}: {error.text}", hint=hint, **error.details)
 
     async def _explain(self, carrier: Carrier, noise: str, *, timed_out: bool) -> AfieldError:
         status = None if timed_out else await carrier.wait_exit()

@@ -37,6 +37,7 @@ class Process(NamedTuple):
 
 def spawn(dial: Dial) -> Process:
     """Start the command of a dial; raises BadTransport when the system cannot."""
+    reap_left()
     pipes: list[int] = []
     try:
         for _ in range(3):
@@ -110,6 +111,22 @@ def exit_status(pid: int) -> int | None:
     except ChildProcessError:
         return 255  # adopted from another parent, or reaped by a foreign wait(): ssh's own failures are the likeliest
     return os.waitstatus_to_exitcode(status) if found else None
+
+
+_left: set[int] = set()
+
+
+def leave(pid: int) -> None:
+    """Let a child live on; it is reaped by a later ``reap_left`` when it has ended."""
+    if pid > 0:
+        _left.add(pid)
+
+
+def reap_left() -> None:
+    """Reap those children of ``leave`` that have ended, so that no zombie stays."""
+    for pid in list(_left):
+        if exit_status(pid) is not None:
+            _left.discard(pid)
 
 
 def end(pid: int, number: int = signal.SIGTERM) -> None:

@@ -271,6 +271,7 @@ class MemoryTransport:
     patience = 5.0
     batch = False
     can_search = False
+    ends_with_stream = True
 
     def __init__(self, place: MemoryPlace | None = None) -> None:
         self.place = place or MemoryPlace()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl, unquote, urlencode
 
 from afield.errors import AfieldError, ConfigError
@@ -20,8 +20,7 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)\Z", re.DOTALL)
 _EXAMPLE = "write ssh://user@host[:port][/folder], a Host of ~/.ssh/config, or local://"
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Somewhere that Python can run, taken apart; ``str(place)`` gives the text again."""
 
     scheme: str
@@ -29,7 +28,7 @@ class Place:
     host: str | None = None
     port: int | None = None
     path: str = ""
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = MappingProxyType({})
 
     def __str__(self) -> str:
         host = self.host or ""
@@ -41,8 +40,7 @@ class Place:
         return f"{self.scheme}://{user}{host}{port}{path}{query}"
 
 
-@dataclass(frozen=True)
-class Dial:
+class Dial(NamedTuple):
     """The command that opens the stream: its stdin and stdout are the stream, its stderr is for people.
 
     ``env`` is the whole environment, None for ours; no secret may be in ``argv``.
@@ -61,6 +59,8 @@ class Transport(Protocol):
     patience: float
     #: Nobody can be asked: fail instead of waiting for an answer. Set by who dials.
     batch: bool
+    #: Whether the command is nothing but a carrier that may be killed; false when it can become the agent itself.
+    ends_with_stream: bool
     #: Whether ``command("!", …)`` searches the place for a Python without trusting the first ``python3``.
     can_search: bool
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 from afield.errors import AfieldError, ConfigError
 from afield.transports.base import Dial, Place
-from afield.transports.explain import explain_start
 
 
 class LocalTransport:
@@ -21,6 +20,7 @@ class LocalTransport:
     scheme = "local"
     patience = 30.0  # a cold start of Python from a slow disk; there is no network to wait for
     can_search = False
+    ends_with_stream = False
     batch = False
 
     def __init__(self, place: Place, options: Mapping[str, str] | None = None) -> None:
@@ -44,6 +44,8 @@ class LocalTransport:
 
     def explain(self, status: int | None, stderr: str, noise: str) -> AfieldError:
         """See Transport.explain."""
+        from afield.transports.explain import explain_start  # its table of patterns takes 4 ms, and most dials succeed
+
         return explain_start(self.describe(), status, stderr, noise)
 
     def describe(self) -> str:

@@ -1,7 +1,8 @@
 r"""The remote command as one line that every login shell takes the same way: sh, bash, zsh, dash, fish, csh, tcsh.
 
-Rules: single quotes only, and inside them none of ``'``, ``\\``, ``!`` and newline, on which those shells differ
-(fish reads ``\\`` inside quotes, csh expands ``!`` there). The login shell sees plain words and nothing of its own syntax.
+Rules: single quotes, and inside them none of ``'``, ``\\`` and ``!``, on which those shells differ (fish reads ``\\`` inside
+quotes, csh expands ``!`` there): these stand outside, behind a backslash, which all of them read alike. No line breaks: csh
+cannot quote them. The login shell sees plain words and nothing of its own syntax, and ``exec``, so that it does not stay.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import re
 from afield.errors import ConfigError
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=+@%,-]+\Z")
-_UNSAFE = re.compile(r"['\\!\x00-\x1f\x7f]")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
+_OUTSIDE = re.compile(r"(['\\!]+)")
 
 # In the order in which they are tried when `python3` is missing or too old: the newest of the usual names, then the usual folders.
 _MINORS = (14, 13, 12, 11, 10, 9, 8, 7, 6)
@@ -51,19 +53,25 @@ def quote(word: str) -> str:
     tilde, rest = ("~/", word[2:]) if word.startswith("~/") else ("", word)
     if _UNSAFE.search(rest):
         raise ConfigError(
-            f"{word!r} holds a quote, a backslash, '!' or a control character, which login shells read differently",
-            hint="give a path without these characters, such as a symbolic link to it",
+            f"{word!r} holds a control character, which login shells read differently",
+            hint="give a path without it, such as a symbolic link",
         )
-    return tilde + (rest if rest and _PLAIN.match(rest) else f"'{rest}'")
+    if _PLAIN.match(rest):
+        return tilde + rest
+    parts = _OUTSIDE.split(rest)
+    quoted = [
+        f"'{part}'" if index % 2 == 0 else "".join("\\" + char for char in part) for index, part in enumerate(parts)
+    ]
+    return tilde + ("".join(part for part in quoted if part != "''") or "''")
 
 
 def run_python(python: str, starter: str) -> str:
     """Give the line that runs the starter under one named Python."""
-    return f"{quote(python)} -I -S -c {quote(starter)}"
+    return f"exec {quote(python)} -I -S -c {quote(starter)}"
 
 
 def search_python(starter: str, *, trust_python3: bool = True) -> str:
     """Give the line that runs the starter under the first usable Python there; the search itself runs in ``/bin/sh``."""
     names = USUAL if trust_python3 else USUAL[1:]
     script = _SEARCH.format(names=" ".join(names), test=_FIRST if trust_python3 else _OTHERS)
-    return f"/bin/sh -c {quote(script)} {quote(starter)}"
+    return f"exec /bin/sh -c {quote(script)} {quote(starter)}"

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from afield.errors import AfieldError, ConfigError
 from afield.transports import shellwords
 from afield.transports.base import Dial, Place
-from afield.transports.explain import explain_ssh
 
 # Each with its reason; what is not here is the user's.
 _ALWAYS = (
@@ -38,6 +37,7 @@ class SshTransport:
     scheme = "ssh"
     patience = 60.0  # several hops and a loaded login node take half a minute; ssh's own ConnectTimeout may be shorter
     can_search = True
+    ends_with_stream = True
 
     def __init__(self, place: Place, options: Mapping[str, str] | None = None, *, batch: bool = False) -> None:
         options = options or {}
@@ -72,6 +72,8 @@ class SshTransport:
 
     def explain(self, status: int | None, stderr: str, noise: str) -> AfieldError:
         """See Transport.explain."""
+        from afield.transports.explain import explain_ssh  # its table of patterns takes 4 ms, and most dials succeed
+
         return explain_ssh(self.describe(), status, stderr, noise)
 
     def describe(self) -> str:
