@@ -5,7 +5,7 @@ import struct
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from afield.errors import ProtocolError
@@ -53,7 +53,6 @@ def test_many_entries_are_deflated_and_come_out_the_same():
     assert decode_entries(data) == given_pairs
 
 
-@settings(max_examples=300)
 @given(pairs, st.data())
 def test_damaged_columns_are_entries_or_a_protocol_error(given_pairs, data):
     damaged = bytearray(encode_entries(given_pairs))
@@ -161,7 +160,6 @@ def test_what_is_no_node_is_not_sent(node):
         encode_entries([(b"a", Entry(node, Stat(0, 0, 0, 0)))])
 
 
-@settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.integers(1, 4000), st.integers(0, 4000)), max_size=400))
 def test_parts_fit_a_record_whatever_is_in_them(sizes):
     given_pairs = [

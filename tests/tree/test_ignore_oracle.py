@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from afield.tree.ignore import Ignore
@@ -174,7 +174,6 @@ texts = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from(RULE_FOLDERS), texts, min_size=1, max_size=3))
 @example({b"": b"a**/b\n**b/a\na/**/**/a\n"})
 @example({b"": b"a/**\n!a/b/\n"})

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from afield.errors import UsageError
@@ -21,7 +21,6 @@ MIRRORED = {
     "push": "pull",
     "pull": "push",
 }
-MANY = settings(max_examples=150, deadline=None)
 
 
 def file(content, executable=False):
@@ -132,7 +131,6 @@ def is_quiet(outcome):
 # -- laws ------------------------------------------------------------------------------------------------------------
 
 
-@MANY
 @given(trees(), st.sampled_from(TWO_WAY))
 def test_agree_both_sides_are_equal_after_it_but_for_the_conflicts(three, mode):
     outcome = reconcile(*three, mode)
@@ -143,7 +141,6 @@ def test_agree_both_sides_are_equal_after_it_but_for_the_conflicts(three, mode):
             assert here.get(path) == there.get(path) == base.get(path), path
 
 
-@MANY
 @given(trees(odd_edits), st.sampled_from(list(MODES)))
 def test_quiet_a_second_look_finds_nothing_more_to_do(three, mode):
     outcome = reconcile(*three, mode)
@@ -157,7 +154,6 @@ def test_quiet_a_second_look_finds_nothing_more_to_do(three, mode):
         assert again.conflicts == outcome.conflicts
 
 
-@MANY
 @given(trees(odd_edits))
 def test_keep_no_content_that_one_side_alone_has_is_ever_lost(three):
     base, here, there = three
@@ -173,7 +169,6 @@ def test_keep_no_content_that_one_side_alone_has_is_ever_lost(three):
         del side
 
 
-@MANY
 @given(trees(odd_edits))
 def test_keep_a_conflict_leaves_both_versions_as_they_are(three):
     outcome = reconcile(*three, "two-way-safe")
@@ -182,7 +177,6 @@ def test_keep_a_conflict_leaves_both_versions_as_they_are(three):
         assert not subtree_of(path, tops)
 
 
-@MANY
 @given(trees(odd_edits))
 def test_keep_an_edit_beats_a_deletion(three):
     base, here, there = three
@@ -193,14 +187,12 @@ def test_keep_an_edit_beats_a_deletion(three):
             assert Change(path, None, node) in outcome.to_here
 
 
-@MANY
 @given(trees(odd_edits), st.sampled_from(sorted(MIRRORED)))
 def test_mirror_swapping_the_sides_swaps_the_outcome(three, mode):
     base, here, there = three
     assert tuple(reconcile(base, there, here, MIRRORED[mode])) == swapped(reconcile(base, here, there, mode))
 
 
-@MANY
 @given(trees(odd_edits), st.sampled_from(list(MODES)), st.randoms(use_true_random=False))
 def test_fixed_the_order_of_the_dicts_changes_nothing(three, mode, chance):
     def shuffled(tree):
@@ -211,7 +203,6 @@ def test_fixed_the_order_of_the_dicts_changes_nothing(three, mode, chance):
     assert reconcile(*map(shuffled, three), mode) == reconcile(*three, mode)
 
 
-@MANY
 @given(trees(odd_edits), st.sampled_from(list(MODES)), st.lists(some_paths, max_size=2))
 def test_valid_every_change_can_be_applied_in_the_given_order(three, mode, keep):
     outcome = reconcile(*three, mode, keep=keep)
@@ -220,7 +211,6 @@ def test_valid_every_change_can_be_applied_in_the_given_order(three, mode, keep)
         assert all(old != new or old.content is None for _, old, new in changes)
 
 
-@MANY
 @given(trees(odd_edits), st.lists(st.tuples(some_paths, st.sampled_from(list(MODES))), max_size=3))
 def test_valid_also_when_each_path_has_its_own_mode(three, rules):
     def mode(path):
@@ -232,7 +222,6 @@ def test_valid_also_when_each_path_has_its_own_mode(three, rules):
     after(*three, reconcile(*three, mode))
 
 
-@MANY
 @given(trees(odd_edits), st.sampled_from(list(MODES)), st.lists(some_paths, min_size=1, max_size=2))
 def test_kept_paths_are_left_alone_with_all_that_is_below(three, mode, keep):
     outcome = reconcile(*three, mode, keep=keep)
@@ -241,7 +230,6 @@ def test_kept_paths_are_left_alone_with_all_that_is_below(three, mode, keep):
     assert reconcile(*three, mode, keep=[b""])[:2] == ([], [])
 
 
-@MANY
 @given(trees(odd_edits), st.sampled_from(list(MODES)), st.data())
 def test_partial_is_the_whole_without_the_rest(three, mode, data):
     everything = sorted({path for tree in three for path in tree} | {b"zz"})
@@ -260,19 +248,16 @@ def test_partial_is_the_whole_without_the_rest(three, mode, data):
     apply(three[2], part.to_there)
 
 
-@MANY
 @given(trees(odd_edits), st.sampled_from(list(MODES)))
 def test_partial_over_the_open_paths_is_the_whole(three, mode):
     assert reconcile(*three, mode, paths=open_paths(*three)) == reconcile(*three, mode)
 
 
-@MANY
 @given(trees())
 def test_agreed_trees_have_nothing_open(three):
     assert open_paths(three[0], dict(three[0]), dict(three[0])) == []
 
 
-@MANY
 @given(trees(odd_edits))
 def test_undecided_names_every_unknown_file_that_could_be_equal_to_another(three):
     base, here, there = three
@@ -284,10 +269,18 @@ def test_undecided_names_every_unknown_file_that_could_be_equal_to_another(three
             assert (path in asked) == (node.kind == "f" and node.content is None and bool(others))
 
 
+@given(st.lists(st.dictionaries(some_paths, odd_leaves), min_size=3, max_size=3), st.sampled_from(list(MODES)))
+def test_trees_that_no_folder_could_have_do_no_harm(three, mode):
+    # A hostile place may list a file below a file. Whatever comes out is checked again where it is applied.
+    outcome = reconcile(*three, mode)
+    assert {change.path for change in outcome.to_here + outcome.to_there} <= {path for tree in three for path in tree}
+    undecided(*three)
+    reconcile(*three, mode, paths=list(three[0]))
+
+
 # -- the modes' own laws ---------------------------------------------------------------------------------------------
 
 
-@MANY
 @given(trees(), st.sampled_from(["two-way-here-wins", "two-way-there-wins"]))
 def test_a_winner_leaves_no_conflict_and_keeps_all_that_it_changed(three, mode):
     outcome = reconcile(*three, mode)
@@ -303,7 +296,6 @@ def test_a_winner_leaves_no_conflict_and_keeps_all_that_it_changed(three, mode):
             assert here[path] == node
 
 
-@MANY
 @given(trees(odd_edits))
 def test_push_never_touches_this_side_and_never_removes_what_is_only_there(three):
     base, here, there = three
@@ -315,7 +307,6 @@ def test_push_never_touches_this_side_and_never_removes_what_is_only_there(three
             assert same(base.get(path), old)
 
 
-@MANY
 @given(trees())
 def test_push_brings_every_file_over(three):
     outcome = reconcile(*three, "push")
@@ -324,7 +315,6 @@ def test_push_brings_every_file_over(three):
     assert [path for path, node in here.items() if there.get(path) != node and not subtree_of(path, tops)] == []
 
 
-@MANY
 @given(trees())
 def test_push_exact_makes_a_mirror(three):
     outcome = reconcile(*three, "push-exact")
@@ -334,7 +324,6 @@ def test_push_exact_makes_a_mirror(three):
     assert here == there == base
 
 
-@MANY
 @given(trees(odd_edits))
 def test_pull_never_touches_the_other_side(three):
     assert reconcile(*three, "pull").to_there == []
