@@ -102,7 +102,12 @@ def _sync(sync: dict[str, Any]) -> list[str]:
     count = conflicts if isinstance(conflicts, int) else len(conflicts)
     if count:
         lines.append(colour(f"           {count} in conflict: afield conflicts", "red"))
-    biggest = (sync.get("ignored") or {}).get("largest") or []
+    # Small and our own folders are noise here; what matters is data that a person may expect to find there.
+    biggest = [
+        (path, number)
+        for path, number in (sync.get("ignored") or {}).get("largest") or []
+        if number >= 1e6 and path != ".afield"
+    ]
     if biggest:
         named = ", ".join(f"{printable(str(path))} ({number / 1e6:.0f} MB)" for path, number in biggest[:3])
         lines.append(f"           left out: {named}")

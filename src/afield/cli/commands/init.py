@@ -32,7 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="what to call the machine (default: the host's name)")
     parser.add_argument("--folder", help="the project's folder there (default: ~/afield/PROJECT)")
     parser.add_argument("--python", help="the Python there that `afield python` runs")
-    parser.add_argument("--agent-python", help="the Python there that carries the agent, when python3 is not the right one")
+    parser.add_argument(
+        "--agent-python", help="the Python there that carries the agent, when python3 is not the right one"
+    )
     parser.add_argument(
         "--ssh", action="append", default=[], metavar="WORD", help="an extra word for ssh; repeat for several"
     )
