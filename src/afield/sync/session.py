@@ -84,7 +84,7 @@ class Session:
         self._pacing = Pacing()
         self._identity: bytes | None = None
         self._allowed: int | None = None
-        self._confirmed: frozenset[str] = frozenset()
+        self._confirmed: dict[str, int] = {}
         self._suspended: str | None = None
         self._task: asyncio.Task[None] | None = None
         self.picture = Picture(
@@ -236,7 +236,7 @@ class Session:
             guarding.check(picture, plan, self._confirmed)
 
         report = await cycle.run(picture, check=check, on_progress=self.on_progress)
-        self._confirmed = frozenset()
+        self._confirmed = {}
         self.cycles += 1
         if report.to_here or report.to_there or report.conflicts or report.failed:
             self.last = (picture.now(), picture.now() - began, report)
@@ -323,9 +323,10 @@ class Session:
         return event
 
     def confirm(self) -> None:
-        """Let what the guard holds back happen, once."""
+        """Let what the guard holds back happen, once: so many removals on that side, not more."""
         if isinstance(self.reason, GuardRefused):
-            self._confirmed |= {str(self.reason.details.get("guard"))}
+            details = self.reason.details
+            self._confirmed[str(details["side"])] = int(details["removed"])
         self._pacing.went_well()
         self._pacing.wake()
 

@@ -1,0 +1,123 @@
+"""The store keeps what was agreed on; a store that is no good counts as none."""
+
+import os
+import sqlite3
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from afield.sync.base import BaseStore, Row
+from afield.tree.entries import FOLDER, Node, Stat
+
+PAIR = {"identity": "abc", "here": "/h", "there": "place /t"}
+numbers = st.integers(0, 2**63 - 1)
+stats = st.builds(Stat, numbers, st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**64 - 1), numbers)
+nodes = st.one_of(
+    st.just(FOLDER),
+    st.builds(Node, st.just("f"), st.booleans(), st.binary(min_size=32, max_size=32)),
+    st.builds(Node, st.just("l"), st.just(False), st.binary(min_size=1, max_size=40)),
+)
+rows = st.dictionaries(st.binary(min_size=1, max_size=40), st.builds(Row, nodes, stats, stats), max_size=10)
+STAT = Stat(1, 2, 3, 4)
+FILE = Row(Node("f", False, bytes(32)), STAT, STAT)
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = BaseStore(str(tmp_path / "state" / "base.db"))
+    yield made
+    made.close()
+
+
+@given(rows, rows)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_was_remembered_is_there_after_a_restart(tmp_path, first, second):
+    path = str(tmp_path / "p" / "base.db")
+    for name in (path, path + "-wal", path + "-shm"):
+        if os.path.exists(name):
+            os.unlink(name)
+    store = BaseStore(path)
+    assert store.load(PAIR) == ({}, None)
+    store.remember(first.items(), ())
+    store.remember(second.items(), [p for p in first if p not in second])
+    store.close()
+    again = BaseStore(path)
+    assert again.load(PAIR) == (second, None)
+    again.close()
+
+
+def test_the_store_is_private(store):
+    store.load(PAIR)
+    assert os.stat(store.path).st_mode & 0o077 == 0
+
+
+def test_a_store_of_another_pair_counts_as_empty(store):
+    store.load(PAIR)
+    store.remember([(b"a", FILE)], ())
+    store.close()
+    found = store.load({**PAIR, "there": "elsewhere /t"})
+    assert found.rows == {}
+    assert "another pair" in found.trouble
+
+
+def test_a_store_that_is_garbage_counts_as_empty_and_is_kept_for_a_look(store):
+    os.makedirs(os.path.dirname(store.path))
+    with open(store.path, "wb") as file:
+        file.write(os.urandom(5000))
+    found = store.load(PAIR)
+    assert found.rows == {}
+    assert found.trouble
+    assert os.path.exists(store.path + ".broken")
+    store.remember([(b"a", FILE)], ())
+    store.close()
+    assert store.load(PAIR) == ({b"a": FILE}, None)
+
+
+def test_a_store_with_torn_pages_counts_as_empty(store):
+    store.load(PAIR)
+    store.remember([(b"%d" % i, FILE) for i in range(2000)], ())
+    store.close()
+    size = os.path.getsize(store.path)
+    with open(store.path, "r+b") as file:
+        file.seek(size // 2)
+        file.write(b"\xff" * 8192)
+    assert store.load(PAIR).rows == {}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        (b"a", "f", 0, b"short", bytes(32), bytes(32)),
+        (b"a", "x", 0, None, bytes(32), bytes(32)),
+        (b"a", "d", 0, None, b"", bytes(32)),
+        (b"", "d", 0, None, bytes(32), bytes(32)),
+    ],
+)
+def test_a_row_that_cannot_be_makes_the_store_empty(store, row):
+    store.load(PAIR)
+    store.close()
+    db = sqlite3.connect(store.path)
+    db.execute("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)", row)
+    db.commit()
+    db.close()
+    found = store.load(PAIR)
+    assert found.rows == {}
+    assert found.trouble
+
+
+def test_a_transaction_that_fails_leaves_the_rows_as_they_were(store):
+    store.load(PAIR)
+    store.remember([(b"a", FILE)], ())
+    with pytest.raises(AttributeError):
+        store.remember([(b"b", FILE), (b"c", (None, None, None))], [b"a"])
+    store.close()
+    assert store.load(PAIR).rows == {b"a": FILE}
+
+
+def test_forget_all_makes_it_empty(store):
+    store.load(PAIR)
+    store.remember([(b"a", FILE)], ())
+    store.forget_all()
+    store.close()
+    assert store.load(PAIR) == ({}, None)
