@@ -1,4 +1,4 @@
-"""Makes ops happen, in their order; each one is checked right before it takes effect.  [P]
+"""Makes ops happen, in their order; each one is checked right before it takes effect  [P].
 
 Rules: an op does all or nothing; one that cannot be done never stops the others; no path below ``.afield`` and none with
 a ``.git`` part is touched; symlinks are never followed. How a file gets into place is in ``stage.py``, how a new folder
@@ -9,17 +9,16 @@ import hashlib
 import os
 from time import monotonic
 
-from afield.errors import AfieldError, BadPath, FileChanged, FileFailed, WrongKind
+from afield.errors import AfieldError, BadPath, FileFailed, WrongKind
 from afield.files.bundle import OPEN, Unpack, stat_of
 from afield.files.columns import encode_results
 from afield.files.faults import from_os_error, show
 from afield.files.fresh import Fresh
+from afield.files.guards import check_content, forbid, kind_in_the_way, raise_again
 from afield.files.handles import kind_of
 from afield.files.history import write_all
 from afield.files.stage import Refused, Stage, keep_mode, remove_folder, standing
-from afield.files.state import NAME
 from afield.files.tasks import WAIT
-from afield.tree.paths import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,16 +39,19 @@ NO_DATA = "no content came with the op"
 class Apply:
     """One apply request: ``run(task)`` is its generator; ``report(path, stat, is folder)`` hears of each thing done."""
 
-    def __init__(
-        self, root: "Root", stage: "Stage", history: "History", report: "Callable[..., None]"
-    ) -> "None":
+    def __init__(self, root: "Root", stage: "Stage", history: "History", report: "Callable[..., None]") -> "None":
         self.root = root
         self.stage = stage
         self.history = history
         self.report = report
         self.fresh = Fresh(stage.fd)
-        self.results = []  # type: List[Tuple[int, str, Any]]
-        self.acts = {"D": self._dir, "L": self._link, "M": self._mode, "R": self._remove, "V": self._move}
+        self.results: "List[Tuple[int, str, Any]]" = []
+        self.acts: "Dict[str, Callable[[Row], Any]]" = {
+            "L": self._link,
+            "M": self._mode,
+            "R": self._remove,
+            "V": self._move,
+        }
 
     def run(self, rows: "List[Row]", as_columns: "bool", task: "Task") -> "Iterator[Any]":
         """Do the rows; yields parts (see files-service.md), None and WAIT."""
@@ -100,7 +102,10 @@ class Apply:
             self.results.extend(self.fresh.publish(self.root))
 
     def _act(self, index: "int", row: "Row") -> "None":
-        self._guarded(index, row[1], lambda: self.acts[row[0]](index, row))
+        if row[0] == "D":
+            self._guarded(index, row[1], lambda: self._dir(index, row))
+        else:
+            self._guarded(index, row[1], lambda: self.acts[row[0]](row))
 
     def _guarded(self, index: "int", path: "bytes", act: "Callable[[], Any]") -> "None":
         """Do ``act`` and note (index, "ok", its stat) unless it noted for itself (True); note refusals and errors."""
@@ -146,7 +151,8 @@ class Apply:
                 place[0].results.append((index, "ok", stat))
                 return
         except (AfieldError, OSError) as error:
-            self._guarded(index, path, lambda: raise_again(error))
+            fault = error
+            self._guarded(index, path, lambda: raise_again(fault))
             return
         self._guarded(index, path, lambda: self._put_real(data, row))
 
@@ -177,7 +183,9 @@ class Apply:
             if task.inbox:
                 unpack.feed(task.inbox.popleft())
             elif task.ended:
-                self.results.append((index, "error", {"code": FileFailed.code, "text": "%s: %s" % (show(row[1]), NO_DATA)}))
+                self.results.append(
+                    (index, "error", {"code": FileFailed.code, "text": "%s: %s" % (show(row[1]), NO_DATA)})
+                )
                 return
             else:
                 yield WAIT
@@ -186,8 +194,10 @@ class Apply:
         """Write large content to staging as it comes. After a failure the rest is read and dropped."""
         unpack.skip_head()
         hasher = hashlib.sha256()
-        staged, fd, fault = self.stage.name(), -1, None  # type: Tuple[bytes, int, Optional[Exception]]
-        left, tail = size, None  # type: Tuple[int, Optional[Tuple[int, bytes]]]
+        staged, fd = self.stage.name(), -1
+        fault: "Optional[Exception]" = None
+        left = size
+        tail: "Optional[Tuple[int, bytes]]" = None
         try:
             while tail is None:
                 piece = unpack.some(left)
@@ -215,7 +225,9 @@ class Apply:
                         break
                     else:
                         yield WAIT
-            self._guarded(index, row[1], lambda: self._place(index, fd, staged, row, size, tail, hasher.digest(), fault))
+            self._guarded(
+                index, row[1], lambda: self._place(index, fd, staged, row, size, tail, hasher.digest(), fault)
+            )
         finally:
             if fd >= 0:
                 os.close(fd)
@@ -280,7 +292,7 @@ class Apply:
         self.report(path, None, True)
         return True
 
-    def _link(self, index: "int", row: "Row") -> "StatRow":
+    def _link(self, row: "Row") -> "StatRow":
         path, kind, was, target = row[1], row[2], row[3], row[8]
         if not target:
             raise BadPath("%s: expected the target of a link, got nothing" % show(path), path=path)
@@ -305,7 +317,7 @@ class Apply:
         self.report(path, stat)
         return stat
 
-    def _mode(self, index: "int", row: "Row") -> "StatRow":
+    def _mode(self, row: "Row") -> "StatRow":
         path, kind, was, executable = row[1], row[2], row[3], row[5]
         folder, name = self._locate_real(path)
         found = standing(folder, name, kind, was)
@@ -322,7 +334,7 @@ class Apply:
         self.report(path, stat)
         return stat
 
-    def _remove(self, index: "int", row: "Row") -> "None":
+    def _remove(self, row: "Row") -> "None":
         path, kind, was = row[1], row[2], row[3]
         folder, name = self._locate_real(path)
         found = standing(folder, name, kind, was)
@@ -336,7 +348,7 @@ class Apply:
             self.history.keep_move(folder, name, path, found.st_size)
         self.report(path, None)
 
-    def _move(self, index: "int", row: "Row") -> "Optional[StatRow]":
+    def _move(self, row: "Row") -> "Optional[StatRow]":
         path, kind, was, to = row[1], row[2], row[3], row[8]
         self._publish()
         folder, name = self._locate(path)
@@ -359,35 +371,3 @@ class Apply:
             return stat
         self.root.forget()
         return None
-
-
-def raise_again(error: "Exception") -> "None":
-    """Raise what was caught before, where it is turned into a result."""
-    raise error
-
-
-def kind_in_the_way(error: "OSError") -> "bool":
-    """Tell whether a folder on the way is missing, a link or no folder."""
-    import errno
-
-    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-
-
-def forbid(path: "bytes") -> "None":
-    """Raise BadPath for paths that no peer may write to: our own state, and git's (its hooks are run by others)."""
-    check(path)
-    lower = path.lower()
-    if b".git" in lower and b".git" in lower.split(b"/"):
-        raise BadPath("%s: .git is not synced" % show(path), path=path)
-    if lower == NAME or lower.startswith(NAME + b"/"):
-        raise BadPath("%s: .afield belongs to afield" % show(path), path=path)
-
-
-def check_content(path: "bytes", row: "Row", size: "int", status: "int", promised: "bytes", digest: "bytes") -> "None":
-    """Raise FileChanged or FileFailed unless the content is good and is what the op announced."""
-    if status:
-        raise FileChanged("%s: it changed while it was read" % show(path), path=path)
-    if promised != digest:
-        raise FileFailed("%s: its content was damaged on the way" % show(path), path=path)
-    if size != row[4] or row[7] not in (None, digest):
-        raise FileChanged("%s: expected %d bytes as scanned, got %d or other ones" % (show(path), row[4], size), path=path)

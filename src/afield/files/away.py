@@ -1,4 +1,4 @@
-"""Files anywhere at the place, for ``afield ls``, ``get`` and ``put``: list, fetch, store.  [P]
+"""Files anywhere at the place, for ``afield ls``, ``get`` and ``put``: list, fetch, store  [P].
 
 Rules: these paths are the user's own words, not a peer's: absolute, ``~/``, or relative to the root (without one, to the
 home folder); symlinks are followed as ``ls`` and ``cp`` do. A file is still replaced in one step, and what is below
@@ -45,7 +45,7 @@ def list_folder(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gen
             yield [row(top, os.path.basename(top))]
             return {"path": top}
         stack = [(b"", 1)]
-        rows = []  # type: List[List[Any]]
+        rows: "List[List[Any]]" = []
         while stack:
             below, level = stack.pop()
             try:
@@ -81,7 +81,7 @@ def row(path: "bytes", name: "bytes") -> "List[Any]":
     return [name, kind, executable, st.st_size, st.st_mtime_ns, modes.S_IMODE(st.st_mode), target]
 
 
-def fetch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+def fetch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":  # noqa: ARG001  all verbs are called alike
     """Verb ``fetch``: the bytes of a file from ``offset`` on; the digest is that of the bytes sent."""
     path = resolve(service, args.get("path"))
     try:

@@ -1,4 +1,4 @@
-"""The read side: many files as one stream of bytes, and the parser of that stream.  [P]
+"""The read side: many files as one stream of bytes, and the parser of that stream  [P].
 
 For each file: u64 LE length, bytes, one status byte (0 good, 1 bad), SHA-256 of the bytes. Rules: a file is good only
 if it was the one that was asked for before *and* after it was read; a length that was promised is always delivered
@@ -57,8 +57,8 @@ class Pack:
     def __init__(self, handles: "Handles", items: "List[Tuple[bytes, Optional[StatRow]]]") -> "None":
         self.handles = handles
         self.items = items
-        self.failed = []  # type: List[List[Any]]
-        self.pending = []  # type: List[bytes]
+        self.failed: "List[List[Any]]" = []
+        self.pending: "List[bytes]" = []
         self.size = 0
 
     def run(self, task: "Any") -> "Iterator[Optional[bytes]]":
@@ -120,7 +120,7 @@ class Pack:
         self._add(HEAD.pack(found.st_size))
         hasher = hashlib.sha256()
         left = found.st_size
-        fault = None  # type: Optional[AfieldError]
+        fault: "Optional[AfieldError]" = None
         while left:
             data = b""
             if fault is None:
@@ -164,7 +164,7 @@ class Unpack:
         """Give the length of the file that comes next without taking it, None while it is not here."""
         if len(self.data) - self.at < 8:
             return None
-        size = HEAD.unpack_from(self.data, self.at)[0]  # type: int
+        size: "int" = HEAD.unpack_from(self.data, self.at)[0]
         if size >= 1 << 63:
             raise ProtocolError("expected the length of a file, got %d" % size)
         return size

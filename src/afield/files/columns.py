@@ -1,4 +1,4 @@
-"""Many ops, and their results, as columns: one value of a few long byte strings.  [P]
+"""Many ops, and their results, as columns: one value of a few long byte strings  [P].
 
 A map an op costs about 30 µs to decode in Python, columns about 2. Rules: every length is checked, nothing is taken on
 trust; integers are little-endian arrays. What the ops mean is not known here. Pure.
@@ -134,7 +134,7 @@ def decode_results(part: "Any") -> "List[List[Any]]":
         index = _unpack("I", part["ok"], len(part["ok"]) // 4)
         stats = unpack_stats(part["stat"], len(index))
         plain = _unpack("I", part["plain"], len(part["plain"]) // 4)
-        found = [[at, "ok", list(stat)] for at, stat in zip(index, stats)]  # type: List[List[Any]]
+        found: "List[List[Any]]" = [[at, "ok", list(stat)] for at, stat in zip(index, stats)]
         found.extend([at, "ok", None] for at in plain)
         found.extend(part["other"])
     except (KeyError, TypeError, ValueError) as error:
@@ -154,7 +154,14 @@ def unpack_stats(data: "bytes", count: "int") -> "List[StatRow]":
         raise ProtocolError("expected %d stats, got %d bytes" % (count, len(data)))
     step = 8 * count
     parts = [data[at : at + step] for at in (0, step, 2 * step, 3 * step)]
-    return list(zip(_unpack("q", parts[0], count), _unpack("q", parts[1], count), _unpack("Q", parts[2], count), _unpack("q", parts[3], count)))
+    return list(
+        zip(
+            _unpack("q", parts[0], count),
+            _unpack("q", parts[1], count),
+            _unpack("Q", parts[2], count),
+            _unpack("q", parts[3], count),
+        )
+    )
 
 
 def _pack(code: "str", numbers: "Sequence[int]") -> "bytes":

@@ -1,4 +1,4 @@
-"""What the system's error numbers mean here: OSError in, one of ``afield.errors`` out.  [P]
+"""What the system's error numbers mean here: OSError in, one of ``afield.errors`` out  [P].
 
 Rule: every failure of the file system that leaves this package is an ``AfieldError`` that names the path. No I/O.
 """
@@ -19,9 +19,9 @@ from afield.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, Tuple, Type
+    from typing import Dict, Optional, Tuple, Type
 
-MEANING = {
+MEANING: "Dict[int, Tuple[Type[FilesError], str, Optional[str]]]" = {
     errno.ENOENT: (NoSuchFile, "there is no such file", "it was removed meanwhile; the next scan sees it"),
     errno.EACCES: (NotAllowed, "access is not allowed", "check the permissions of the file and of its folder"),
     errno.EPERM: (NotAllowed, "the system does not permit this", "check owner, permissions and file attributes"),
@@ -36,7 +36,7 @@ MEANING = {
     errno.EISDIR: (WrongKind, "a folder stands there", None),
     errno.EEXIST: (FileChanged, "something stands there already", "the next scan sees it"),
     errno.ENOTEMPTY: (FileChanged, "the folder is not empty", "ignored files in it keep it"),
-}  # type: Dict[int, Tuple[Type[FilesError], str, str | None]]
+}
 
 
 def show(path: "bytes") -> "str":

@@ -1,4 +1,4 @@
-"""Folders that one apply makes: built with all their content in staging, then moved into place at once.  [P]
+"""Folders that one apply makes: built with all their content in staging, then moved into place at once  [P].
 
 Why: a file in a folder that nobody sees yet is created under its own name with a single call and may be torn there
 for a moment; that is the fastest way by far, and no half tree is ever seen. Rules: results of what is inside are
@@ -32,7 +32,7 @@ class Tree:
     def __init__(self, path: "bytes", staged: "bytes") -> "None":
         self.path = path
         self.staged = staged
-        self.results = []  # type: List[Result]
+        self.results: "List[Result]" = []
 
 
 class Fresh:
@@ -41,8 +41,8 @@ class Fresh:
     def __init__(self, staging: "int") -> "None":
         self.staging = staging
         self.handles = Handles(staging)
-        self.places = {}  # type: Dict[bytes, Tuple[Tree, bytes]]
-        self.trees = []  # type: List[Tree]
+        self.places: "Dict[bytes, Tuple[Tree, bytes]]" = {}
+        self.trees: "List[Tree]" = []
         self.size = 0
 
     def begin(self, path: "bytes", name: "bytes") -> "Tree":
@@ -91,7 +91,7 @@ class Fresh:
     def publish(self, root: "Root") -> "List[Result]":
         """Move all trees into place and give the results, those of a tree that did not fit as refused or failed."""
         self.handles.forget()
-        results = []  # type: List[Result]
+        results: "List[Result]" = []
         trees, self.trees = self.trees, []
         self.places.clear()
         self.size = 0

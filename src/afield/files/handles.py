@@ -1,4 +1,4 @@
-"""Folder handles below one base folder: every path is resolved without ever following a symlink.  [P]
+"""Folder handles below one base folder: every path is resolved without ever following a symlink  [P].
 
 Rules: one component at a time with O_DIRECTORY | O_NOFOLLOW, so a link that is swapped in between a check and its
 use leads nowhere. Handles are cached for one slice of work only (``forget``): a folder that is moved away meanwhile
@@ -39,7 +39,7 @@ class Handles:
     def __init__(self, fd: "int") -> "None":
         self.fd = fd
         self.device = os.fstat(fd).st_dev
-        self.folders = {}  # type: Dict[bytes, int]
+        self.folders: "Dict[bytes, int]" = {}
 
     def folder(self, path: "bytes") -> "int":
         """Give the handle of the folder at ``path`` (relative; b"" is the base). It stays ours: do not close it.

@@ -1,4 +1,4 @@
-"""SHA-256 of files, in slices: a digest counts only if the file was the same before and after it was read.  [P]"""
+"""SHA-256 of files, in slices: a digest counts only if the file was the same before and after it was read  [P]."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ PART = 1000
 
 def hash_files(handles: "Handles", paths: "List[bytes]", task: "Any") -> "Iterator[Optional[List[List[Any]]]]":
     """Yield lists of [path, digest or None, stat or None] (None: it vanished or changed meanwhile), None to give way."""
-    rows = []  # type: List[List[Any]]
+    rows: "List[List[Any]]" = []
     for path in paths:
         digest, stat = None, None
         try:

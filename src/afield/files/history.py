@@ -1,4 +1,4 @@
-"""What was replaced or removed, kept so that it can be brought back: ``.afield/history/TIME/ACTION/PATH``.  [P]
+"""What was replaced or removed, kept so that it can be brought back: ``.afield/history/TIME/ACTION/PATH``  [P].
 
 The path of a kept file says all there is to know, so there is no index that could be out of step after a crash.
 Rules: kept content is a rename or a hard link of the original, never a half copy; restore overwrites nothing, what
@@ -78,15 +78,15 @@ class History:
 
     def events(self, below: "bytes" = b"", limit: "int" = LISTED) -> "List[List[Any]]":
         """List [event id, time, path, action, size], the newest first, of paths at or below ``below``."""
-        found = []  # type: List[List[Any]]
+        found: "List[List[Any]]" = []
         for batch in sorted(self._batches(), key=batch_time, reverse=True):
-            kept = []
+            kept: "List[List[Any]]" = []
             for path, stat in walk(self.handles, batch):
                 action, _, original = path[len(batch) + 1 :].partition(b"/")
                 if not below or original == below or original.startswith(below + b"/"):
                     when = max(stat.st_ctime, batch_time(batch))
                     kept.append([path, when, original, action.decode("ascii", "replace"), stat.st_size])
-            kept.sort(key=lambda event: event[1], reverse=True)
+            kept.sort(key=lambda event: float(event[1]), reverse=True)
             found.extend(kept)
             if len(found) >= limit:
                 break
@@ -101,7 +101,7 @@ class History:
 
         Raises NoSuchFile for an unknown event, WrongKind when a folder stands there, FilesError else.
         """
-        batch, _, rest = event.partition(b"/")
+        rest = event.partition(b"/")[2]
         action, _, path = rest.partition(b"/")
         if action not in (REPLACED, REMOVED) or not path:
             raise NoSuchFile("there is no such event in the history: %s" % show(event))

@@ -1,4 +1,4 @@
-"""The kernel's change events, through ctypes: watches on folders, events as (folder, name, mask).  [P]
+"""The kernel's change events, through ctypes: watches on folders, events as (folder, name, mask)  [P].
 
 Source: inotify(7). Rules: only folders are watched, never through a symlink; a watch is set before the folder is
 listed by whoever adds it, so nothing falls between. No decision about events here.
@@ -16,7 +16,9 @@ MODIFY, ATTRIB, CLOSE_WRITE, MOVED_FROM, MOVED_TO = 0x2, 0x4, 0x8, 0x40, 0x80
 CREATE, DELETE, DELETE_SELF, MOVE_SELF = 0x100, 0x200, 0x400, 0x800
 OVERFLOW, IGNORED, ISDIR = 0x4000, 0x8000, 0x40000000
 _ONLYDIR, _DONT_FOLLOW, _EXCL_UNLINK = 0x01000000, 0x02000000, 0x04000000
-WANTED = MODIFY | ATTRIB | CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE | _ONLYDIR | _DONT_FOLLOW | _EXCL_UNLINK
+WANTED = (
+    MODIFY | ATTRIB | CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE | _ONLYDIR | _DONT_FOLLOW | _EXCL_UNLINK
+)
 _EVENT = struct.Struct("iIII")
 # Several hundred events a read, far below the kernel's queue of 16384.
 _READ = 1 << 16
@@ -31,8 +33,8 @@ class Inotify:
         self._add, self._remove = libc.inotify_add_watch, libc.inotify_rm_watch
         self._add.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
         self.base = base
-        self.folders = {}  # type: Dict[int, bytes]
-        self.watches = {}  # type: Dict[bytes, int]
+        self.folders: "Dict[int, bytes]" = {}
+        self.watches: "Dict[bytes, int]" = {}
         self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self.fd < 0:
             raise OSError(ctypes.get_errno(), "inotify cannot be used")

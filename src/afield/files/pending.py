@@ -1,11 +1,11 @@
-"""Which changed paths are due when: waits for writers to finish, holds removals back a moment, thins out bursts.  [P]
+"""Which changed paths are due when: waits for writers to finish, holds removals back a moment, thins out bursts  [P].
 
 Pure: ``now`` comes in (monotonic seconds). No file is looked at here. The times are part of files-service.md.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional, Set
+    from typing import Dict, List, Set
 
 # An editor writes for less; a program that writes all the time is reported once a second.
 QUIET, LONGEST = 0.05, 1.0
@@ -13,8 +13,9 @@ QUIET, LONGEST = 0.05, 1.0
 NEW_FILE = 0.0007
 # Editors that move the old file away put the new one there well within this time.
 REMOVED = 0.03
-# The first records after quiet go out at once; in a burst one goes every STEP seconds.
-BURST, STEP = 8, 0.005
+# The first records after quiet go out at once; in a burst one goes every STEP seconds, and ever fewer while it lasts:
+# a checkout of thousands of files is to be a few records.
+BURST, STEP, LONGEST_STEP = 8, 0.005, 0.05
 _NEVER = float("inf")
 
 
@@ -22,12 +23,13 @@ class Pending:
     """Paths with the time at which each is due."""
 
     def __init__(self) -> "None":
-        self.due = {}  # type: Dict[bytes, float]
-        self.writing = {}  # type: Dict[bytes, float]
-        self.new = set()  # type: Set[bytes]
+        self.due: "Dict[bytes, float]" = {}
+        self.writing: "Dict[bytes, float]" = {}
+        self.new: "Set[bytes]" = set()
         self.soonest = _NEVER
         self.tokens = float(BURST)
         self.refilled = 0.0
+        self.step = STEP
 
     def __bool__(self) -> "bool":
         return bool(self.due)
@@ -67,17 +69,19 @@ class Pending:
         self._set(path, now + REMOVED)
 
     def deadline(self) -> "float":
-        """Give the time at which ``take`` has something; infinity when nothing waits."""
+        """Give the earliest time at which ``take`` may have something; infinity when nothing waits."""
         if not self.due:
             return _NEVER
         if self.tokens >= 1.0:
             return self.soonest
-        return max(self.soonest, self.refilled + (1.0 - self.tokens) * STEP)
+        return max(self.soonest, self.refilled + (1.0 - self.tokens) * self.step)
 
     def take(self, now: "float", everything: "bool" = False) -> "List[bytes]":
         """Give and forget the paths that are due, the shortest path first; ``everything`` does not wait."""
-        self.tokens = min(float(BURST), self.tokens + max(0.0, now - self.refilled) / STEP)
+        self.tokens = min(float(BURST), self.tokens + max(0.0, now - self.refilled) / self.step)
         self.refilled = now
+        if self.tokens >= BURST:
+            self.step = STEP
         if everything:
             found = list(self.due)
         elif self.tokens < 1.0 or now < self.soonest:
@@ -91,6 +95,8 @@ class Pending:
         self.soonest = min(self.due.values()) if self.due else _NEVER
         if found:
             self.tokens -= 1.0
+            if self.tokens < 1.0:
+                self.step = min(LONGEST_STEP, self.step * 1.5)
         found.sort()
         return found
 

@@ -1,4 +1,4 @@
-"""Finds changes by looking again: for folders that no kernel event covers.  [P]
+"""Finds changes by looking again: for folders that no kernel event covers  [P].
 
 Rules: a folder is remembered name by name with what its stat said; a pass is a generator that gives way; a pass takes
 at most a twentieth of the time. Nothing is decided about what a change means.
@@ -27,7 +27,7 @@ class Polling:
 
     def __init__(self, root: "Handles") -> "None":
         self.root = root
-        self.folders = {}  # type: Dict[bytes, Look]
+        self.folders: "Dict[bytes, Look]" = {}
         self.next = 0.0
 
     def add(self, path: "bytes") -> "None":
@@ -48,7 +48,7 @@ class Polling:
             return {}
         except (OSError, AfieldError):
             return None  # unreadable is not empty
-        seen = {}  # type: Look
+        seen: "Look" = {}
         for text in names:
             name = os.fsencode(text)
             try:

@@ -1,4 +1,4 @@
-"""What the file system of a root can do: tried out in the state folder, not guessed from names.  [P]
+"""What the file system of a root can do: tried out in the state folder, not guessed from names  [P].
 
 Answers one map (see files-service.md, ``open``). Leaves nothing behind.
 """

@@ -1,4 +1,4 @@
-"""Removes a whole root, in slices, by handles: never through a symlink, never across a mount point.  [P]"""
+"""Removes a whole root, in slices, by handles: never through a symlink, never across a mount point  [P]."""
 
 import os
 from time import monotonic

@@ -1,4 +1,4 @@
-"""One root folder: how it is named, which folders may be one, and its handle.  [P]
+"""One root folder: how it is named, which folders may be one, and its handle  [P].
 
 Rules: the root itself may be named through symlinks (that is the user's choice), nothing below it may; ``/``, the
 home folder and what holds it are refused. Which paths below may be synced is not decided here.
@@ -9,6 +9,7 @@ import os
 from afield.errors import BadPath, RootMissing, RootNotFolder, RootRefused
 from afield.files.faults import from_os_error, show
 from afield.files.handles import FOLDER, Handles
+
 
 def home() -> "bytes":
     """Give the home folder: $HOME, or what the user database says."""

@@ -1,4 +1,4 @@
-"""Which paths of a root are left out: ``tree.ignore`` fed with the ignore files that lie in the root.  [P]
+"""Which paths of a root are left out: ``tree.ignore`` fed with the ignore files that lie in the root  [P].
 
 Rules: only what is in the tree itself or was given with ``open`` counts, never a setting of this machine: both ends must
 come to the same answer. Ignore files are read through the root's handles, at most 1 MiB of each. A folder that holds
@@ -9,16 +9,15 @@ import os
 
 from afield.files.bundle import OPEN
 from afield.files.handles import kind_of
-from afield.files.state import NAME
-from afield.tree.ignore import Ignore
+from afield.tree.ignore import FILE_NAMES, Ignore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, List
+    from typing import Callable, Iterable, List, Optional, Set
 
     from afield.files.handles import Handles
+    from afield.tree.ignore import Rule
 
-FILES = (b".gitignore", b".afieldignore")
 VENV_MARK = b"pyvenv.cfg"
 LARGEST = 1 << 20
 
@@ -30,22 +29,32 @@ class Rules:
         self.ignore = Ignore()
         lines = list(extra)
         if lines:
-            self.ignore.add_rules(b"", "\n".join(lines).encode("utf-8", "surrogateescape"), "settings")
-        self.known = set()  # type: set[bytes]
+            self.ignore.add_rules(
+                b"", "\n".join(lines).encode("utf-8", "surrogateescape"), "settings", level="settings"
+            )
+        self.known: "Set[bytes]" = set()
 
     def enter(self, folder: "bytes", fd: "int", names: "Iterable[bytes]") -> "None":
         """Read the ignore files among ``names`` of the folder that is open as ``fd``."""
         self.known.add(folder)
-        for name in FILES:
+        for name in FILE_NAMES:
             if name in names:
                 text = read_small(fd, name)
                 if text:
                     source = folder + b"/" + name if folder else name
                     self.ignore.add_rules(folder, text, source.decode("utf-8", "backslashreplace"))
 
+    def names_of(self, folder: "bytes") -> "Callable[[bytes, bool], Optional[Rule]]":
+        """Give the function (name, is folder) → deciding rule, for names directly in a folder that is not left out.
+
+        The rule itself, because a scan asks once for each entry and feels every call.
+        """
+        return self.ignore.folder(folder).rule
+
     def decided(self, path: "bytes", is_folder: "bool") -> "bool":
         """Tell whether the path itself is left out; what is above it was decided before."""
-        return path == NAME or self.ignore.decide(path, is_folder).ignored
+        above, _, name = path.rpartition(b"/")
+        return self.ignore.folder(above).ignored(name, is_folder)
 
     def left_out(self, handles: "Handles", path: "bytes") -> "bool":
         """Tell whether the path or a folder above it is left out; reads the ignore files on the way. Raises OSError."""
@@ -54,7 +63,7 @@ class Rules:
         for place, part in enumerate(parts):
             fd = handles.folder(above)
             if above not in self.known:
-                self.enter(above, fd, existing(fd, FILES))
+                self.enter(above, fd, existing(fd, FILE_NAMES))
             inner = above + b"/" + part if above else part
             last = place == len(parts) - 1
             is_folder = not last

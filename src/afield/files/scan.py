@@ -1,4 +1,4 @@
-"""What stands in a root: one pass over names and stats, in slices.  [P]
+"""What stands in a root: one pass over names and stats, in slices  [P].
 
 Rules: nothing is opened but folders (through handles, never a symlink) and ignore files; what cannot be read is named in
 ``errors`` and must never be taken as deleted; a mount point is not crossed. Folders come before what is in them.
@@ -11,9 +11,10 @@ from time import monotonic
 from afield.errors import AfieldError
 from afield.files.faults import from_os_error
 from afield.files.handles import FOLDER
-from afield.files.rules import FILES, VENV_MARK
+from afield.files.rules import VENV_MARK
 from afield.tree.entries import FOLDER as FOLDER_NODE
 from afield.tree.entries import OTHER, UNKNOWN, UNKNOWN_EXECUTABLE, Entry, Node, Stat, encode_entries, entry_parts
+from afield.tree.ignore import FILE_NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ NAMED = 10
 ERRORS = 500
 FORMAT, IS_FOLDER, IS_FILE, IS_LINK = 0o170000, 0o040000, 0o100000, 0o120000
 _new = tuple.__new__
-_SET = frozenset(FILES)
+_SET = frozenset(FILE_NAMES)
 
 
 def list_names(fd: "int") -> "List[bytes]":
@@ -72,16 +73,16 @@ class Scan:
         # Called before a folder is listed: a watch that is set here misses nothing.
         self.on_folder = on_folder
         self.count = 0
-        self.errors = []  # type: List[List[Any]]
-        self.skipped = []  # type: List[bytes]
+        self.errors: "List[List[Any]]" = []
+        self.skipped: "List[bytes]" = []
         self.ignored_files = 0
         self.ignored_bytes = 0
-        self.pairs = []  # type: List[Pair]
+        self.pairs: "List[Pair]" = []
         self.names = 0
 
     def run(self, start: "bytes", task: "Any") -> "Iterator[Optional[List[Pair]]]":
         """Yield lists of (path, Entry) below ``start`` (and of it), and None to give way. The rest stays in ``take``."""
-        stack = []  # type: List[Tuple[bytes, Optional[os.stat_result]]]
+        stack: "List[Tuple[bytes, Optional[os.stat_result]]]" = []
         if start:
             if not self._first(start, stack):
                 return
@@ -89,7 +90,7 @@ class Scan:
             stack.append((b"", None))
         while stack:
             path, found = stack.pop()
-            for pause in self._folder(path, found, stack, task):
+            for pause in self._folder(path, found, stack):
                 yield pause
             if len(self.pairs) >= PART or self.names > NAMES:
                 yield self.take()
@@ -124,7 +125,7 @@ class Scan:
         self.names += len(path) + len(entry.node.content or b"")
 
     def _folder(
-        self, path: "bytes", found: "Optional[os.stat_result]", stack: "List[Any]", task: "Any"
+        self, path: "bytes", found: "Optional[os.stat_result]", stack: "List[Any]"
     ) -> "Iterator[Optional[List[Pair]]]":
         if self.on_folder is not None:
             self.on_folder(path)
@@ -173,7 +174,7 @@ class Scan:
 
     def _names(self, path: "bytes", fd: "int", names: "List[bytes]", stack: "List[Any]") -> "None":
         prefix = path + b"/" if path else b""
-        decided, add, device = self.rules.decided, self.pairs.append, self.root.device
+        rule_for, add, device = self.rules.names_of(path), self.pairs.append, self.root.device
         folders = []
         for name in names:
             try:
@@ -185,7 +186,8 @@ class Scan:
             mode = st.st_mode
             inner = prefix + name
             is_folder = mode & FORMAT == IS_FOLDER
-            if decided(inner, is_folder):
+            rule = rule_for(name, is_folder)
+            if rule is not None and not rule.pattern.negated:
                 if is_folder:
                     self.skipped.append(inner)
                 else:
@@ -198,8 +200,8 @@ class Scan:
                     self.error(inner, "another file system is mounted here: it is not synced")
                     add((inner, Entry(OTHER, Stat(st.st_size, st.st_mtime_ns, st.st_ino, st.st_ctime_ns))))
             elif mode & FORMAT == IS_FILE:
-                stat = _new(Stat, (st.st_size, st.st_mtime_ns, st.st_ino, st.st_ctime_ns))  # type: ignore[arg-type]
-                add((inner, _new(Entry, (UNKNOWN_EXECUTABLE if mode & 0o100 else UNKNOWN, stat))))  # type: ignore[arg-type]
+                stat = _new(Stat, (st.st_size, st.st_mtime_ns, st.st_ino, st.st_ctime_ns))
+                add((inner, _new(Entry, (UNKNOWN_EXECUTABLE if mode & 0o100 else UNKNOWN, stat))))
             else:
                 try:
                     self._add(inner, entry_of(st, name, fd))
@@ -211,7 +213,7 @@ class Scan:
 
     def measure(self, task: "Any") -> "Iterator[None]":
         """Tell how much is ignored: walk the skipped folders, within bounds; ``ignored`` has the answer."""
-        self.sizes = {}  # type: Dict[bytes, int]
+        self.sizes: "Dict[bytes, int]" = {}
         self.at_least = False
         left, spent = MEASURED_ENTRIES, 0.0
         for top in self.skipped:
@@ -263,8 +265,10 @@ def columns(pairs: "List[Pair]") -> "Iterator[bytes]":
     """Give pairs as the bytes of parts that fit a record each."""
     if not pairs:
         return
-    if len(pairs) <= 2 * PART and sum([len(path) for path, _ in pairs]) <= NAMES and not any(
-        entry.node.kind == "l" for _, entry in pairs
+    if (
+        len(pairs) <= 2 * PART
+        and sum([len(path) for path, _ in pairs]) <= NAMES
+        and not any(entry.node.kind == "l" for _, entry in pairs)
     ):
         yield encode_entries(pairs)
         return

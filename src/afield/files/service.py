@@ -1,9 +1,8 @@
-"""The verbs on one root, as a table of generators; the loop that runs them is in ``worker.py``.  [P]
+"""The verbs on one root, as a table of generators; the loop that runs them is in ``worker.py``  [P].
 
 Rules: a verb checks its arguments, hands the work to the module that knows it, and gives back plain values; nothing
 here reads the pipe. What each verb takes and gives is in files-service.md.
 """
-
 
 from afield.errors import AfieldError, FilesError, NoSuchFile, ProtocolError, WrongIdentity
 from afield.files import away, hashes
@@ -33,12 +32,12 @@ class Service:
     """One worker's root and what belongs to it; ``None`` before ``open``."""
 
     def __init__(self) -> "None":
-        self.root = None  # type: Optional[Root]
-        self.state = None  # type: Optional[State]
-        self.history = None  # type: Optional[History]
-        self.stage = None  # type: Optional[Stage]
-        self.watch = None  # type: Optional[Watch]
-        self.extra = []  # type: List[str]
+        self.root: "Optional[Root]" = None
+        self.state: "Optional[State]" = None
+        self.history: "Optional[History]" = None
+        self.stage: "Optional[Stage]" = None
+        self.watch: "Optional[Watch]" = None
+        self.extra: "List[str]" = []
         # Tests poll where the system has inotify; nothing else sets this.
         self.use_inotify = True
 
@@ -65,7 +64,7 @@ class Service:
             self.watch.done(path, stat, folder)
 
 
-def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":  # noqa: ARG001  all verbs are called alike
     """Verb ``open``."""
     where, extra, state = args.get("root"), args.get("ignore") or [], args.get("state")
     identity = args.get("identity")
@@ -131,7 +130,8 @@ def rescan(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generato
     paths = [check(path) for path in args.get("paths") or []]
     rules = service.rules()
     work = Scan(root, rules)
-    absent, ignored = [], []  # type: List[bytes], List[bytes]
+    absent: "List[bytes]" = []
+    ignored: "List[bytes]" = []
     try:
         for path in paths:
             try:
@@ -173,7 +173,7 @@ def read(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[
     """Verb ``read``."""
     root, items = service.need_root(), args.get("items")
     if isinstance(items, bytes):
-        wanted = [(path, tuple(entry.stat)) for path, entry in decode_entries(items)]  # type: List[Any]
+        wanted: "List[Any]" = [(path, tuple(entry.stat)) for path, entry in decode_entries(items)]
     elif isinstance(items, list):
         wanted = [(check(item[0]), None if item[1] is None else stat_row(item[1])) for item in items]
     else:
@@ -190,7 +190,8 @@ def read(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[
 def apply_ops(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
     """Verb ``apply``."""
     root, ops = service.need_root(), args.get("ops")
-    assert service.stage is not None and service.history is not None  # they come with the root
+    assert service.stage is not None  # it comes with the root
+    assert service.history is not None
     if isinstance(ops, bytes):
         rows = decode_ops(ops)
     elif isinstance(ops, list):
@@ -219,7 +220,7 @@ def watch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator
     return {"mode": service.watch.mode}
 
 
-def barrier(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+def barrier(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":  # noqa: ARG001  all verbs are called alike
     """Verb ``barrier``: report everything that happened until now."""
     if service.watch is not None:
         service.watch.read()
@@ -228,7 +229,7 @@ def barrier(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generat
     return {}
 
 
-def history(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+def history(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":  # noqa: ARG001  all verbs are called alike
     """Verb ``history``."""
     service.need_root()
     assert service.history is not None  # it comes with the root
@@ -236,7 +237,7 @@ def history(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generat
     return service.history.events(args.get("path") or b"", int(args.get("limit") or 1000))
 
 
-def restore(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+def restore(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":  # noqa: ARG001  all verbs are called alike
     """Verb ``restore``."""
     root, event = service.need_root(), args.get("event")
     assert service.history is not None  # it comes with the root
@@ -266,7 +267,7 @@ def remove_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gen
     return {"root": path}
 
 
-VERBS = {
+VERBS: "Dict[str, Callable[[Service, Dict[str, Any], Any], Generator[Any, None, Any]]]" = {
     "open": open_root,
     "scan": scan,
     "rescan": rescan,
@@ -281,7 +282,7 @@ VERBS = {
     "history": history,
     "restore": restore,
     "remove-root": remove_root,
-}  # type: Dict[str, Callable[[Service, Dict[str, Any], Any], Generator[Any, None, Any]]]
+}
 BULK = frozenset(("scan", "rescan", "hash", "read", "fetch", "list"))
 # One queue: a later apply may build on an earlier one, and opening or removing the root waits for both.
 QUEUES = {"apply": "apply", "read": "read", "open": "apply", "remove-root": "apply", "restore": "apply"}

@@ -1,4 +1,4 @@
-"""Putting one file into place: written under a name of its own in staging, then linked or renamed.  [P]
+"""Putting one file into place: written under a name of its own in staging, then linked or renamed  [P].
 
 Rules: at its path a file is the old one or the whole new one at every moment; a name that was free is taken with a
 call that fails when it is taken meanwhile; what is replaced is in history before. No fsync: a killed process leaves
@@ -24,7 +24,7 @@ CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 NO_LINKS = (errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES)
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818  an answer, not an error: what stands there is simply something else
     """What stands at the path is not what the op said; the text says what."""
 
 

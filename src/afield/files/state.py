@@ -1,4 +1,4 @@
-"""The state folder of a root, ``.afield``: identity, staging, history.  [P]
+"""The state folder of a root, ``.afield``: identity, staging, history  [P].
 
 Rules: it is on the root's own file system (so that a rename puts a file into place) and open by handle, opened
 without following a symlink when it lies at its usual place. Staging belongs to one worker and is locked by it; what
@@ -23,7 +23,7 @@ NAME = b".afield"
 class State:
     """The open state folder: ``fd``, ``path``; ``staging`` is the handle of this worker's own staging folder."""
 
-    __slots__ = ("fd", "identity", "identity_new", "path", "staging", "staging_name", "staging_path", "stages")
+    __slots__ = ("fd", "identity", "identity_new", "path", "stages", "staging", "staging_name", "staging_path")
 
     def __init__(self, root: "Root", where: "Optional[bytes]" = None) -> "None":
         """Open or make the state folder of ``root``. Raises FilesError of the kind the system's refusal means."""

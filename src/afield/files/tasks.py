@@ -1,4 +1,4 @@
-"""One request in work: what its verb generator sees of the worker.  [P]
+"""One request in work: what its verb generator sees of the worker  [P].
 
 A verb is a generator function ``verb(service, args, task)``. It yields a value to send as a part, ``None`` to give way
 (it must, once ``monotonic() >= task.until``), or ``WAIT`` when it needs follow-up data that is not there yet; what it
@@ -33,11 +33,11 @@ class Task:
         self.bulk = bulk
         self.queue = queue
         self.until = 0.0
-        self.inbox = deque()  # type: Deque[bytes]
+        self.inbox: "Deque[bytes]" = deque()
         self.ended = False
         self.waiting = False
-        self.result = None  # type: Any
-        self.run = iter(())  # type: Iterator[Any]
+        self.result: "Any" = None
+        self.run: "Iterator[Any]" = iter(())
 
     def start(self, run: "Generator[Any, None, Any]") -> "None":
         """Take the generator; what it returns will be in ``result``."""

@@ -1,4 +1,4 @@
-"""Tells what changed below a root, with what stands there now: inotify, polling, or both.  [P]
+"""Tells what changed below a root, with what stands there now: inotify, polling, or both  [P].
 
 Rules: a change is never lost silently: what may have been missed is an ``overflow``; a folder is watched before it is
 listed; ignored paths and what this worker applied itself are not reported. When to report is in ``pending.py``.
@@ -12,9 +12,10 @@ from afield.errors import AfieldError
 from afield.files import probe
 from afield.files.pending import Pending
 from afield.files.polling import Polling
-from afield.files.rules import FILES, VENV_MARK, Rules
+from afield.files.rules import VENV_MARK, Rules
 from afield.files.scan import Scan, entry_of
 from afield.tree.entries import encode_entries
+from afield.tree.ignore import FILE_NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ FORMAT, IS_FOLDER, IS_FILE = 0o170000, 0o040000, 0o100000
 OWN_LIMIT = 100000
 # A record holds 1 MiB, and each path may be in it twice.
 PART, NAMES = 4000, 200 << 10
-RULE_FILES = frozenset(FILES + (VENV_MARK,))
+RULE_FILES = frozenset(FILE_NAMES + (VENV_MARK,))
 
 
 class Watch:
@@ -42,9 +43,9 @@ class Watch:
         self.new_rules = new_rules
         self.rules = new_rules()
         self.pending = Pending()
-        self.own = {}  # type: Dict[bytes, Union[StatRow, bool]]
+        self.own: "Dict[bytes, Union[StatRow, bool]]" = {}
         self.polling = Polling(root)
-        self.inotify = None  # type: Optional[Inotify]
+        self.inotify: "Optional[Inotify]" = None
         self.network = probe.is_network(probe.file_system(root.path))
         self.stale = False
         self.not_before = 0.0
@@ -223,7 +224,8 @@ class Watch:
         yield "overflow", {}
 
     def _report(self, paths: "List[bytes]", task: "Any") -> "Iterator[Optional[Event]]":
-        absent, pairs = [], []  # type: Tuple[List[bytes], List[Any]]
+        absent: "List[bytes]" = []
+        pairs: "List[Any]" = []
         covered = b"\0"
         for path in paths:
             if path.startswith(covered):
@@ -263,7 +265,7 @@ class Watch:
 
     def _report_folder(self, path: "bytes", scan: "Scan", task: "Any") -> "Iterator[Optional[Event]]":
         """List a folder that came, watching all in it; nothing is said when all of it is our own work."""
-        pairs = []  # type: List[Any]
+        pairs: "List[Any]" = []
         try:
             for some in scan.run(path, task):
                 if some is None:
@@ -304,7 +306,8 @@ def changed(pairs: "List[Any]", absent: "List[bytes]", folder: "Optional[bytes]"
 
 def cut(items: "List[Any]", weight: "Callable[[Any], int]") -> "Iterator[List[Any]]":
     """Cut a list into lists of at most PART items and about NAMES bytes."""
-    part, total = [], 0  # type: List[Any], int
+    part: "List[Any]" = []
+    total = 0
     for item in items:
         total += weight(item)
         part.append(item)

@@ -62,7 +62,9 @@ class FilesWorker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> int:
@@ -112,6 +114,13 @@ class FilesWorker:
             raise answer.error
         return answer
 
+    def wait_part(self, number: int) -> Any:
+        """Wait for the first part of a request and give it; it stays among the parts."""
+        end = time.monotonic() + PATIENCE
+        while not self._answers[number].parts:
+            self._receive(end)
+        return self._answers[number].parts[0]
+
     def request(self, verb: str, **args: Any) -> Any:
         """Ask and give the result."""
         return self.wait(self.send(verb, **args)).result
@@ -140,7 +149,9 @@ class FilesWorker:
         """Scan and give path → Entry."""
         return entries(self.parts("scan", path=path))
 
-    def apply(self, ops: Sequence[dict[str, Any]], contents: Iterable[bytes] = (), *, columns: bool = False) -> list[Any]:
+    def apply(
+        self, ops: Sequence[dict[str, Any]], contents: Iterable[bytes] = (), *, columns: bool = False
+    ) -> list[Any]:
         """Apply ops with the contents of its puts, in order; give [status, value] for each op."""
         if columns:
             from afield.files.columns import encode_ops
@@ -221,7 +232,9 @@ def pack(contents: Iterable[bytes], *, bad: Sequence[int] = ()) -> Iterable[byte
         yield bytes(whole)
 
 
-def put(path: bytes, content: bytes, was: Entry | None = None, *, executable: bool = False, mtime_ns: int = 10**18) -> dict[str, Any]:
+def put(
+    path: bytes, content: bytes, was: Entry | None = None, *, executable: bool = False, mtime_ns: int = 10**18
+) -> dict[str, Any]:
     """Make a put op for ``content`` in place of ``was``."""
     return {
         "op": "put",

@@ -1,0 +1,274 @@
+"""Changes are told with what stands there now; nothing is lost in bursts, new folders, overflows or polling."""
+
+import os
+import shutil
+import statistics
+import time
+
+import pytest
+
+from afield.testing.files import FilesWorker, entries, op, put
+
+POLL = """
+import sys
+sys.path.insert(0, %r)
+from afield.files import polling, service, worker
+polling.EVERY = 0.05
+plain = service.Service.__init__
+def init(self):
+    plain(self)
+    self.use_inotify = False
+service.Service.__init__ = init
+worker.main(0, 1)
+"""
+
+
+@pytest.fixture(params=["inotify", "polling"])
+def watched(request, root):
+    with FilesWorker(**({"boot": POLL} if request.param == "polling" else {})) as worker:
+        worker.open(root)
+        os.mkdir(root + b"/old")
+        assert worker.request("watch", on=True)["mode"] == request.param
+        worker.mode = request.param
+        yield worker
+
+
+def write(path, content=b""):
+    with open(path, "wb") as file:
+        file.write(content)
+
+
+def plain(tree):
+    """The stat of a folder means nothing."""
+    return {path: entry if entry.node.kind != "d" else entry.node for path, entry in tree.items()}
+
+
+def follow(worker, known, until, patience=20.0):
+    """Play ``changed`` events on a picture of the tree, as the engine does, until it is as wanted; give the number of events."""
+    end, count = time.monotonic() + patience, 0
+    while not until(known):
+        value = worker.wait_event("changed", end - time.monotonic())
+        count += 1
+        for path in value["paths"]:
+            for old in [old for old in known if old == path or old.startswith(path + b"/")]:
+                del known[old]
+        found = entries([value["entries"]])
+        assert not set(value["absent"]) & set(found)
+        known.update(found)
+    return count
+
+
+def test_a_new_file_a_change_a_mode_and_a_removal(watched, root):
+    known = watched.tree()
+    write(root + b"/f", b"1")
+    follow(watched, known, lambda tree: b"f" in tree and tree[b"f"].stat.size == 1)
+    write(root + b"/f", b"22")
+    follow(watched, known, lambda tree: tree[b"f"].stat.size == 2)
+    os.chmod(root + b"/f", 0o755)
+    follow(watched, known, lambda tree: tree[b"f"].node.executable)
+    os.symlink(b"f", root + b"/l")
+    follow(watched, known, lambda tree: b"l" in tree)
+    os.unlink(root + b"/f")
+    follow(watched, known, lambda tree: b"f" not in tree)
+    watched.request("barrier")
+    assert plain(known) == plain(watched.tree())
+
+
+def test_a_new_tree_is_told_whole_and_watched(watched, root):
+    known = watched.tree()
+    os.makedirs(root + b"/a/b/c")
+    write(root + b"/a/b/c/f", b"1")
+    follow(watched, known, lambda tree: b"a/b/c/f" in tree)
+    write(root + b"/a/b/c/g", b"2")
+    follow(watched, known, lambda tree: b"a/b/c/g" in tree)
+    os.rename(root + b"/a/b", root + b"/moved")
+    follow(watched, known, lambda tree: b"moved/c/g" in tree and b"a/b/c/g" not in tree)
+    write(root + b"/moved/c/g", b"333")
+    follow(watched, known, lambda tree: tree[b"moved/c/g"].stat.size == 3)
+    shutil.rmtree(root + b"/moved")
+    follow(watched, known, lambda tree: set(tree) == {b"old", b"a"})
+    watched.request("barrier")
+    assert plain(known) == plain(watched.tree())
+
+
+def test_a_barrier_tells_everything_that_happened_before(watched, root):
+    known = watched.tree()
+    with open(root + b"/old/open", "wb") as file:
+        file.write(b"not closed yet")
+        file.flush()
+        write(root + b"/f", b"1")
+        os.mkdir(root + b"/d")
+        write(root + b"/d/g")
+        watched.request("barrier")
+        found = {path for name, value in watched.events if name == "changed" for path in value["paths"]}
+        assert {b"old/open", b"f", b"d"} <= found
+        follow(watched, known, lambda tree: {b"old/open", b"f", b"d", b"d/g"} <= set(tree))
+    assert watched.events == []
+
+
+def test_a_checkout_of_thousands_of_files_is_a_few_records(root):
+    with FilesWorker() as worker:
+        worker.open(root)
+        worker.request("watch", on=True)
+        known = worker.tree()
+        for place in range(20):
+            os.mkdir(root + b"/%d" % place)
+        follow(worker, known, lambda tree: len(tree) == 20)
+        for place in range(3000):
+            write(root + b"/%d/%d" % (place % 20, place), b"x")
+        count = follow(worker, known, lambda tree: len(tree) == 3020)
+        assert count < 100
+        worker.request("barrier")
+        assert plain(known) == plain(worker.tree())
+
+
+def test_ignored_paths_are_not_told_and_an_ignore_file_makes_an_overflow(watched, root):
+    write(root + b"/.gitignore", b"*.log\n")
+    watched.wait_event("overflow")
+    watched.request("barrier")
+    watched.events.clear()
+    os.mkdir(root + b"/__pycache__")
+    write(root + b"/__pycache__/m.pyc")
+    write(root + b"/x.log")
+    write(root + b"/seen")
+    value = watched.wait_event("changed")
+    assert value["paths"] == [b"seen"]
+    watched.request("barrier")
+    assert watched.events == []
+
+
+def test_what_the_worker_applied_is_not_told(watched, root):
+    write(root + b"/f", b"old")
+    write(root + b"/g", b"old")
+    watched.request("barrier")
+    watched.events.clear()
+    tree = watched.tree()
+    ops = [
+        op("dir", b"d"),
+        put(b"d/x", b"1"),
+        put(b"f", b"new", tree[b"f"]),
+        put(b"n", b"2"),
+        op("remove", b"g", tree[b"g"]),
+    ]
+    assert {item[0] for item in watched.apply(ops, [b"1", b"new", b"2"])} == {"ok"}
+    watched.request("barrier")
+    assert watched.events == []
+    write(root + b"/d/x", b"by hand")
+    assert watched.wait_event("changed")["paths"] == [b"d/x"]
+
+
+def test_a_save_by_temporary_file_and_rename_tells_one_path(root):
+    with FilesWorker() as worker:
+        worker.open(root)
+        write(root + b"/f", b"old")
+        worker.request("watch", on=True)
+        with open(root + b"/f.tmp", "wb") as file:
+            file.write(b"new")
+        os.rename(root + b"/f.tmp", root + b"/f")
+        told = set()
+        while b"f" not in told:
+            value = worker.wait_event("changed")
+            told.update(value["paths"])
+        assert entries([value["entries"]])[b"f"].stat.size == 3
+
+
+def test_an_editor_that_moves_the_old_file_away_makes_no_removal(root):
+    with FilesWorker() as worker:
+        worker.open(root)
+        write(root + b"/f", b"old")
+        worker.request("watch", on=True)
+        os.rename(root + b"/f", root + b"/f~")
+        write(root + b"/f", b"newer")
+        os.unlink(root + b"/f~")
+        worker.request("barrier")
+        absent = {path for name, value in worker.events if name == "changed" for path in value["absent"]}
+        assert b"f" not in absent
+
+
+def test_a_file_that_stays_open_is_told_after_a_pause_in_writing(root):
+    with FilesWorker() as worker:
+        worker.open(root)
+        worker.request("watch", on=True)
+        with open(root + b"/log", "wb", buffering=0) as file:
+            file.write(b"line\n")
+            value = worker.wait_event("changed")
+            assert entries([value["entries"]])[b"log"].stat.size == 5
+
+
+LIMIT = """
+import sys
+sys.path.insert(0, %r)
+import errno
+from afield.files import inotify, polling, worker
+polling.EVERY = 0.05
+plain = inotify.Inotify.add
+def add(self, path):
+    if len(self.watches) >= 2 and path not in self.watches:
+        raise OSError(errno.ENOSPC, "no more watches")
+    plain(self, path)
+inotify.Inotify.add = add
+worker.main(0, 1)
+"""
+
+
+def test_when_the_watches_are_used_up_the_rest_is_polled(root):
+    for place in range(4):
+        os.makedirs(root + b"/%d" % place)
+    with FilesWorker(boot=LIMIT) as worker:
+        worker.open(root)
+        worker.request("watch", on=True)
+        assert worker.wait_event("limited") == {"watched": 2, "unwatched": 3}
+        known = worker.tree()
+        for place in range(4):
+            write(root + b"/%d/f" % place)
+        follow(worker, known, lambda tree: len(tree) == 8)
+
+
+OVERFLOW = """
+import sys
+sys.path.insert(0, %r)
+from afield.files import inotify, worker
+plain = inotify.Inotify.read
+def read(self):
+    for folder, name, mask in plain(self):
+        yield (b"", b"", inotify.OVERFLOW) if name == b"trigger" else (folder, name, mask)
+inotify.Inotify.read = read
+worker.main(0, 1)
+"""
+
+
+def test_after_lost_events_there_is_an_overflow_and_watching_goes_on(root):
+    with FilesWorker(boot=OVERFLOW) as worker:
+        worker.open(root)
+        worker.request("watch", on=True)
+        write(root + b"/trigger")
+        worker.wait_event("overflow")
+        os.mkdir(root + b"/d")
+        known = {}
+        follow(worker, known, lambda tree: b"d" in tree)
+        write(root + b"/d/f")
+        follow(worker, known, lambda tree: b"d/f" in tree)
+
+
+def test_watching_can_be_turned_off(watched, root):
+    assert watched.request("watch", on=False)["mode"] == "off"
+    write(root + b"/f")
+    watched.request("barrier")
+    assert watched.events == []
+
+
+def test_a_change_is_told_within_milliseconds(root):
+    with FilesWorker() as worker:
+        worker.open(root)
+        write(root + b"/f", b"0")
+        worker.request("watch", on=True)
+        taken = []
+        for place in range(40):
+            with open(root + b"/f", "r+b") as file:
+                file.write(b"%d" % place)
+                start = time.perf_counter()
+            worker.wait_event("changed")
+            taken.append(time.perf_counter() - start)
+            time.sleep(0.006)  # a person saves seldom: the allowance for bursts is not what is measured
+        # 1 ms is the aim on a quiet machine; the bound only tells a design that waits from one that does not.
+        assert statistics.median(taken) < 0.02
