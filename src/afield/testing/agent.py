@@ -315,7 +315,7 @@ class AgentDriver:
         self.pump(0)
         return stream
 
-    def call(self, name: str, **args: Any) -> Any:
+    def call(self, name: str, /, **args: Any) -> Any:
         """Make a call and give its answer; raises its error."""
         stream = self.open(do="call", name=name, args=args).wait_closed()
         return stream.messages[0]
