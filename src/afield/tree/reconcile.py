@@ -67,6 +67,10 @@ else:
     """
 
 
+# Up to here comparing the start of every path with each of them is faster than looking up every folder above.
+FEW_TOPS = 20
+
+
 def reconcile(
     base: "Tree",
     here: "Tree",
@@ -150,9 +154,11 @@ def _with_parents(trees: "Trees", paths: "Iterable[bytes]") -> "Set[bytes]":
 
 
 def _below(trees: "Trees", folders: "Set[bytes]") -> "Set[bytes]":
-    if not folders:
-        return set()
-    return {path for tree in trees for path in tree if any(above in folders for above in parents(path))}
+    tops = {path for path in folders if not any(above in folders for above in parents(path))}
+    if len(tops) <= FEW_TOPS:
+        fronts = tuple(path + b"/" for path in tops)
+        return {path for tree in trees for path in tree if path.startswith(fronts)} if fronts else set()
+    return {path for tree in trees for path in tree if any(above in tops for above in parents(path))}
 
 
 class _Court(object):
@@ -211,6 +217,7 @@ class _Court(object):
 
 # What is below a folder: something that both sides will have, something that nobody may touch, something left alone.
 _WANTED, _HELD, _LET = 1, 2, 4
+_FLAGS = {STUCK: _HELD, CONFLICT: _HELD, LEFT: _LET}
 
 
 def _settle_folders(
@@ -223,39 +230,51 @@ def _settle_folders(
     flags = {}  # type: Dict[bytes, int]
     subtrees = {}  # type: Dict[bytes, int]
     for path in reversed(order):
-        below = flags.get(path, 0)
         verdict = verdicts[path]
+        if verdict == EVEN:
+            continue
+        below = flags.get(path, 0)
         side = court.folder_side(path)
-        if verdict == LEFT and not below & _WANTED:
-            pass
-        elif verdict == STUCK:
-            subtrees[path] = LEFT
-            if path in court.here and path in court.there and not _both_other(court, path):
-                conflicts[path] = "other"
-        elif court.is_clash(path):
-            verdict = _settle_clash(court, path, verdict, below)
-            if verdict == CONFLICT:
-                subtrees[path] = LEFT
-                conflicts[path] = "clash"
-            elif court.mode(path).winner:
-                subtrees[path] = verdict
-        elif verdict == CONFLICT:
-            conflicts[path] = "edit" if path in court.base else "add"
-        elif side and verdict != side and below:
-            verdict = side if below & _WANTED else STUCK if below & _HELD else LEFT
-            if verdict == STUCK:
-                conflicts[path] = "blocked"
-        verdicts[path] = verdict
-        if verdict in (STUCK, CONFLICT):
-            below |= _HELD
-        elif verdict == LEFT:
-            below |= _LET
-        elif court.is_wanted(path, verdict):
-            below |= _WANTED
+        if side or verdict not in (HERE, THERE):
+            verdict = _settle(court, path, verdict, below, subtrees, conflicts)
+            verdicts[path] = verdict
+        below |= _FLAGS.get(verdict) or (_WANTED if court.is_wanted(path, verdict) else 0)
         if below:
             above = parent(path)
             flags[above] = flags.get(above, 0) | below
     return subtrees
+
+
+def _settle(
+    court: "_Court",
+    path: "bytes",
+    verdict: "int",
+    below: "int",
+    subtrees: "Dict[bytes, int]",
+    conflicts: "Dict[bytes, str]",
+) -> "int":
+    """Give the verdict on a path once it is known what stays below it."""
+    side = court.folder_side(path)
+    if verdict == LEFT and not below & _WANTED:
+        return LEFT
+    if verdict == STUCK:
+        subtrees[path] = LEFT
+        if path in court.here and path in court.there and not _both_other(court, path):
+            conflicts[path] = "other"
+    elif court.is_clash(path):
+        verdict = _settle_clash(court, path, verdict, below)
+        if verdict == CONFLICT:
+            subtrees[path] = LEFT
+            conflicts[path] = "clash"
+        elif court.mode(path).winner:
+            subtrees[path] = verdict
+    elif verdict == CONFLICT:
+        conflicts[path] = "edit" if path in court.base else "add"
+    elif side and verdict != side and below:
+        verdict = side if below & _WANTED else STUCK if below & _HELD else LEFT
+        if verdict == STUCK:
+            conflicts[path] = "blocked"
+    return verdict
 
 
 def _both_other(court: "_Court", path: "bytes") -> "bool":
