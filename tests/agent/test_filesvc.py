@@ -1,0 +1,106 @@
+"""The files service: the worker behind a stream, its back-pressure and its end."""
+
+import os
+
+import pytest
+
+from afield.wire.records import RecordReader, encode_record
+
+
+class Files:
+    """Requests and answers over a ``files`` stream."""
+
+    def __init__(self, agent, root):
+        self.agent = agent
+        self.stream = agent.open(do="files", root=os.fsencode(root))
+        self.reader = RecordReader()
+        self.seen = 0
+        self.records = []
+        self.serial = 0
+
+    def ask(self, verb, **args):
+        self.serial += 1
+        number = self.serial
+        self.stream.send(encode_record([number, verb, args]))
+        return number
+
+    def answer(self, number):
+        def here():
+            self.records += self.reader.feed(bytes(self.stream.out[self.seen :]))
+            self.seen = len(self.stream.out)
+            return self.stream.closed or any(r[0] == number and r[1] in ("done", "error") for r in self.records)
+
+        self.agent.wait(here)
+        if self.stream.error:
+            raise self.stream.error
+        parts = [r[2] for r in self.records if r[0] == number and r[1] == "part"]
+        (last,) = [r for r in self.records if r[0] == number and r[1] in ("done", "error")]
+        return parts, last[1], last[2]
+
+
+@pytest.fixture
+def root(home):
+    path = os.path.join(home, "project")
+    os.mkdir(path)
+    with open(os.path.join(path, "file.txt"), "w") as file:
+        file.write("content")
+    return path
+
+
+@pytest.fixture
+def files(agent, root):
+    return Files(agent, root)
+
+
+def test_worker_answers_through_the_stream(files, root):
+    _, kind, value = files.answer(files.ask("open", root=os.fsencode(root), create=False, ignore=[], history=False))
+    assert kind == "done", value
+    assert value["root"] == os.fsencode(os.path.realpath(root))
+    parts, kind, _ = files.answer(files.ask("list", path=b"", long=True, depth=1))
+    assert kind == "done"
+    assert b"file.txt" in [entry[0] for part in parts for entry in part]
+
+
+def test_worker_is_one_process_and_ends_with_its_stream(agent, files, root, wait_until):
+    files.answer(files.ask("open", root=os.fsencode(root), create=False))
+    assert agent.call("footprint")["processes"] == 2
+    files.stream.end()
+    files.stream.wait_closed()
+    wait_until(lambda: agent.call("footprint")["processes"] == 1)
+
+
+def test_worker_ends_when_the_stream_is_closed(agent, files, root, wait_until):
+    files.answer(files.ask("open", root=os.fsencode(root), create=False))
+    files.stream.close()
+    wait_until(lambda: agent.call("footprint")["processes"] == 1)
+
+
+def test_requests_survive_a_cut(agent, files, root):
+    number = files.ask("open", root=os.fsencode(root), create=False)
+    agent.cut()
+    agent.dial()
+    assert files.answer(number)[1] == "done"
+
+
+def test_garbage_for_the_worker_ends_the_stream_and_not_the_agent(agent, files):
+    files.stream.send(b"\xff" * 64)
+    agent.wait(lambda: files.stream.closed)
+    assert agent.call("ping")
+
+
+def test_killed_worker_is_told(agent, files, root):
+    files.answer(files.ask("open", root=os.fsencode(root), create=False))
+    agent.run("sh", "-c", "pid=$(cat /proc/$PPID/task/$PPID/children | tr ' ' '\\n' | grep -v \"^$$\\$\" | head -1); kill -9 $pid")
+    agent.wait(lambda: files.stream.closed)
+    assert files.stream.error.code == "agent-broken"
+
+
+def test_killed_agent_takes_its_worker_along(agent, files, root, alive, wait_until):
+    import signal
+
+    files.answer(files.ask("open", root=os.fsencode(root), create=False))
+    pid = agent.agent_pid()
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        (worker,) = map(int, file.read().split())
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not alive(worker))
