@@ -276,9 +276,27 @@ def test_a_place_with_python_2_only_says_so(sshd, ssh_transport, run, tmp_path, 
     fake = tmp_path / "bin" / "python"
     fake.write_text('#!/bin/sh\necho "Unknown option: -I" >&2\nexit 2\n')
     fake.chmod(0o755)
-    error = failure(ssh_transport(sshd(env={"PATH": str(tmp_path / "bin")})), run)
+    error = failure(ssh_transport(sshd(banner_rc=f"PATH={tmp_path}/bin; export PATH")), run)
     assert type(error) is errors.PythonTooOld
     assert "3.6" in error.text
+
+
+def test_a_python3_that_cannot_run_is_passed_over(sshd, ssh_transport, run, tmp_path, monkeypatch):
+    from afield.transports import shellwords
+
+    monkeypatch.setattr(shellwords, "USUAL", ("python3", "python3.9", os.path.realpath(sys.executable)))
+    (tmp_path / "bin").mkdir()
+    for name in ("python3", "python3.9"):
+        (tmp_path / "bin" / name).write_text("#!/nosuch/interpreter\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+
+    async def work(link):
+        await link.call("ping")
+        return link.reply.executable
+
+    assert run(ssh_transport(sshd(banner_rc=f"PATH={tmp_path}/bin; export PATH")), work) == os.path.realpath(
+        sys.executable
+    )
 
 
 SHELLS = [

@@ -161,13 +161,19 @@ class Dialer:
         hint = error.hint or self.transport.explain(1, error.text, "").hint
         return type(error)(f"{self.transport.describe()}: {error.text}", hint=hint, **error.details)
 
-    async def _explain(self, carrier: Carrier, noise: str, *, timed_out: bool) -> AfieldError:
+    async def _explain(self, carrier: Carrier, noise: str, *, timed_out: bool) -> Exception:
         status = None if timed_out else await carrier.wait_exit()
         error = self.transport.explain(status, carrier.stderr, noise)
         if self.askpass is not None and self.askpass.refused:
             return errors.Cancelled(
-                f"the login at {self.transport.describe()} was given up: the question was not answered"
+                f"the login at {self.transport.describe()} was given up: the question was not answered",
+                hint="run it again and answer",
             )
+        # A `python3` that is there but cannot run (a shim without its interpreter): search on behind it, once.
+        searched = self._search or "afield: no usable python" in carrier.stderr
+        if isinstance(error, (errors.NoPython, errors.PythonTooOld)) and self.transport.can_search and not searched:
+            self._search = True
+            return TryAgain()
         return error
 
     async def _explain_agent(self, carrier: Carrier, noise: str, *, timed_out: bool) -> AfieldError:
@@ -195,4 +201,4 @@ class Dialer:
 
 
 class TryAgain(Exception):  # noqa: N818 no error: it never leaves the link package
-    """The first Python was too old: dial once more, searching for another."""
+    """The first Python was of no use: dial once more, searching for another."""

@@ -36,7 +36,6 @@ class SshTransport:
 
     scheme = "ssh"
     patience = 60.0  # several hops and a loaded login node take half a minute; ssh's own ConnectTimeout may be shorter
-    can_search = True
     ends_with_stream = True
 
     def __init__(self, place: Place, options: Mapping[str, str] | None = None, *, batch: bool = False) -> None:
@@ -44,6 +43,7 @@ class SshTransport:
         self.place = place
         self.batch = batch
         self._python = options.get("python")
+        self.can_search = not self._python
         self._ssh = _split(options.get("ssh") or os.environ.get("AFIELD_SSH") or "ssh")
         if not place.host:
             raise ConfigError(f"the place {place} names no host", hint="write ssh://user@host")
