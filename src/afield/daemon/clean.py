@@ -48,7 +48,7 @@ async def clean(daemon: Daemon, ask: Ask, args: Args) -> Any:
     told = await target.place.connection.call("clean", {"folders": folders}, timeout=660)
     removed += [os.fsdecode(path) for path in told["removed"]]
     if rows is not None:
-        forget(target)
+        syncs.forget_store(syncs.store_path(target.folder, target.machine.name))
     if not told.get("kept"):
         await api_link.let_go(daemon, target, quit_agent=True)
         removed.append("agent")
@@ -112,11 +112,3 @@ def _refusal(target: Target, paths: list[bytes]) -> AfieldError:
         hint="get them first (`afield get`), keep the folder (`--keep-files`), or remove them too (`--force`)",
         paths=[os.fsdecode(path) for path in paths[:1000]],
     )
-
-
-def forget(target: Target) -> None:
-    """Forget what both sides had agreed on: the folder there is gone."""
-    path = syncs.store_path(target.folder, target.machine.name)
-    for name in (path, path + "-wal", path + "-shm", path + "-journal"):
-        if os.path.exists(name):
-            os.unlink(name)

@@ -61,6 +61,7 @@ class Place:
         self._dial: asyncio.Task[None] | None = None
         self._waiting: list[Ask] = []
         self._login: str | None = None
+        self._logged: tuple[str, str | None] | None = None
         self.connection.on_state.append(self._changed)
         self.connection.on_new_session.append(self._new_agent)
         self._changed(self.connection.state)
@@ -145,7 +146,6 @@ class Place:
                 ) from error
             raise
         self.connect_ms = round((time.monotonic() - begin) * 1000, 1)
-        self._log(f"{self.text}: connected after {self.connect_ms} ms")
         self.home_task()
 
     def home_task(self) -> None:
@@ -174,8 +174,11 @@ class Place:
 
     def _changed(self, new: link_state.State) -> None:
         entry = self._entry(new)
-        if entry != self._state.get("places", self.key):
-            self._log(f"{self.text}: {entry['state']} {entry.get('why') or ''}".rstrip())
+        news = (entry["state"], entry["why"])
+        # A place that is down for a night is dialed ten thousand times: one line says it.
+        if news != self._logged and entry["state"] != "dialing":
+            self._logged = news
+            self._log(f"{self.text}: {entry['state']} {entry['why'] or ''}".rstrip())
         self._state.put("places", self.key, entry)
 
     def _entry(self, now: link_state.State) -> dict[str, Any]:
@@ -207,7 +210,7 @@ class Place:
 
     def _live(self) -> dict[str, Any]:
         told = self.connection.statistics()
-        latency = told.get("latency")
+        latency = told.get("latency") if self.connected else None
         return {
             "latency_ms": None if latency is None else round(latency * 1000, 2),
             "connect_ms": self.connect_ms,

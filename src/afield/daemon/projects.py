@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from afield.config.load import FILE, Machine, default_user_file, load_project
 from afield.daemon import mapping, memory, syncs
 from afield.daemon.login import place_key
-from afield.errors import AfieldError, Cancelled, NoProject, NotUp
+from afield.errors import AfieldError, Cancelled, LinkError, NoProject, NotUp
 from afield.link import state as link_state
 
 if TYPE_CHECKING:
@@ -100,10 +100,18 @@ class Target:
 
     async def barrier(self) -> None:
         """See runs.Base."""
-        if self.session is not None:
-            # A link that is being taken up again is waited for; the sync itself would refuse.
+        if self.session is None:
+            return
+        for pause in (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0):
+            # A link that is being taken up again is waited for, and so is a files worker that was lost with it.
             await self.place.ready()
-            await self.session.flush(syncs.BEFORE_RUN_SECONDS)
+            try:
+                await self.session.flush(syncs.BEFORE_RUN_SECONDS)
+                return
+            except LinkError:
+                self.session.resume()
+                await asyncio.sleep(pause)
+        await self.session.flush(syncs.BEFORE_RUN_SECONDS)
 
     async def there(self) -> bytes:
         """Give the absolute folder there."""

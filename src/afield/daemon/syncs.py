@@ -12,15 +12,19 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from afield.control import paths
+from afield.errors import NeedsConfirmation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from afield.config.load import Machine
     from afield.daemon.conversation import Ask
     from afield.daemon.projects import Target
 
 # A run waits this long for its files before it gives up: an upload of some gigabytes over a home line.
 BEFORE_RUN_SECONDS = 6 * 3600.0
+# A number of bytes that no upload reaches: agreed to all.
+_ALL = 1 << 62
 
 
 def store_path(folder: str, machine: str) -> str:
@@ -54,9 +58,50 @@ async def make(target: Target, changed: Callable[[], None]) -> Any:
     return Session(local_worker, far, settings, on_change=changed)
 
 
+async def check_first(session: Any, machine: Machine, confirm: int | None) -> None:
+    """Look at what a first sync would carry. Raises NeedsConfirmation when it is above the machine's limits."""
+    from afield.sync.notice import notice, show
+
+    found = await session.preview()
+    files, size, biggest = notice({"op": op, "path": path, "size": size} for _, op, path, size in found.ops)
+    agreed = confirm is not None and size <= confirm
+    if agreed or (size <= machine.ask_above and files <= machine.ask_above_files):
+        return
+    folders = ", ".join(f"{show(top)}/ ({held / 1e6:,.0f} MB)" for top, _, held in biggest)
+    raise NeedsConfirmation(
+        f"the first sync would carry {files:,} files, {size / 1e6:,.0f} MB; the biggest folders: {folders or 'none'}",
+        hint="leave out what is not needed there (.afieldignore), or agree: afield up --yes",
+        files=files,
+        bytes=size,
+        biggest=[[show(top), count, held] for top, count, held in biggest],
+    )
+
+
+def has_store(path: str) -> bool:
+    """Say whether this pair was synced before."""
+    return os.path.exists(path)
+
+
+def forget_store(path: str) -> None:
+    """Forget what both sides had agreed on."""
+    for name in (path, path + "-wal", path + "-shm", path + "-journal"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
 async def start(session: Any, target: Target, ask: Ask | None, confirm: int | None) -> dict[str, Any]:
     """Do the first sync and go live; gives what was done. Raises NeedsConfirmation, GuardRefused and the like."""
+    path = store_path(target.folder, target.machine.name)
     allow = max(confirm or 0, target.machine.ask_above)
+    if not has_store(path):
+        try:
+            await check_first(session, target.machine, confirm)
+        except NeedsConfirmation:
+            # Otherwise the next `up` would take the store for that of a project that was synced before.
+            await close(session)
+            forget_store(path)
+            raise
+        allow = _ALL
     if ask is not None:
 
         def tell(progress: Any) -> None:
