@@ -8,7 +8,7 @@ import pytest
 NAMES = {
     "space": b"a b",
     "newline": b"line\nbreak",
-    "quote": b"it's \"quoted\" $HOME `x`",
+    "quote": b'it\'s "quoted" $HOME `x`',
     "unicode": "grüße 日本 🚀".encode(),
     "decomposed": "gru\u0308ße".encode(),
     "not utf-8": b"caf\xe9 \xff\xfe",
