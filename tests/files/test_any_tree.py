@@ -1,6 +1,7 @@
 """Any tree becomes any other by ops, for trees that Hypothesis makes up."""
 
 import os
+import tempfile
 
 import pytest
 from hypothesis import given, settings
@@ -69,14 +70,18 @@ def plan(now, wanted, seen):
     return ops, contents
 
 
+@pytest.fixture(scope="module")
+def shared():
+    with FilesWorker() as worker:
+        yield worker
+
+
 @pytest.mark.parametrize("columns", [False, True], ids=["maps", "columns"])
 @settings(max_examples=40)
 @given(data=st.data())
-def test_ops_make_one_tree_of_another(tmp_path_factory, columns, data):
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as name, FilesWorker() as worker:
-        root = os.fsencode(name) + b"/root"
+def test_ops_make_one_tree_of_another(shared, columns, data):
+    with tempfile.TemporaryDirectory() as name:
+        worker, root = shared, os.fsencode(name) + b"/root"
         worker.open(root)
         for _ in range(2):
             wanted = flat(data.draw(trees))

@@ -305,3 +305,11 @@ def test_history_can_be_turned_off(root):
         ]
         assert worker.request("history") == []
     assert os.listdir(root + b"/.afield/staging") == []
+
+
+def test_a_time_that_no_system_keeps_is_an_error_of_that_op_alone(worker, root):
+    ops = [put(b"f", b"1", mtime_ns=2**63 - 1), op("dir", b"d"), put(b"d/g", b"2", mtime_ns=-(2**63)), put(b"h", b"3")]
+    found = worker.apply(ops, [b"1", b"2", b"3"])
+    assert found[3][0] == "ok"
+    assert worker.request("barrier") == {}
+    assert staging(root) == []

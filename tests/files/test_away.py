@@ -7,6 +7,7 @@ import pytest
 
 from afield import errors
 from afield.testing.files import FilesWorker
+from afield.wire.records import encode_record
 
 
 def write(path, content=b""):
@@ -98,3 +99,14 @@ def test_store_where_it_cannot_be_is_an_error(worker, root, folder):
     for path, kind in ((root, errors.WrongKind), (folder + b"/none/f", errors.NoSuchFile), (b"a\0b", errors.BadPath)):
         with pytest.raises(kind):
             worker.request("store", path=path)
+
+
+def test_a_store_below_a_watched_root_shows_no_half_file(worker, root):
+    worker.request("watch", on=True)
+    number = worker.send("store", path=b"f")
+    worker.write(encode_record([number, "data", b"half"]))
+    worker.request("barrier")
+    assert worker.events == []
+    worker.send_data(number, [b" and half"])
+    worker.wait(number)
+    assert worker.wait_event("changed")["paths"] == [b"f"]

@@ -9,7 +9,7 @@ from afield import errors
 from afield.files import history
 from afield.files.roots import Root
 from afield.files.state import State
-from afield.testing.files import op, put
+from afield.testing.files import FilesWorker, op, put
 
 
 def write(path, content=b""):
@@ -149,3 +149,15 @@ def test_where_links_are_not_allowed_the_content_is_copied(kept, monkeypatch):
     assert sorted(event[2] for event in found.events()) == [b"f", b"l"]
     (event,) = found.events(b"f")
     assert read(opened.path + b"/.afield/history/" + event[0]) == b"content"
+
+
+def test_an_old_batch_goes_by_itself_after_open(root):
+    os.makedirs(root + b"/.afield/history/20010101T000000Z-1-1/removed")
+    write(root + b"/.afield/history/20010101T000000Z-1-1/removed/f", b"x")
+    with FilesWorker() as worker:
+        worker.open(root)
+        end = time.monotonic() + 20
+        while os.listdir(root + b"/.afield/history"):
+            assert time.monotonic() < end
+            worker.request("barrier")
+        assert worker.request("history") == []

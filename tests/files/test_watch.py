@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from afield.files.pending import LONGEST_STEP
 from afield.testing.files import FilesWorker, entries, op, put
 
 POLL = """
@@ -114,10 +115,12 @@ def test_a_checkout_of_thousands_of_files_is_a_few_records(root):
         for place in range(20):
             os.mkdir(root + b"/%d" % place)
         follow(worker, known, lambda tree: len(tree) == 20)
+        start = time.monotonic()
         for place in range(3000):
             write(root + b"/%d/%d" % (place % 20, place), b"x")
         count = follow(worker, known, lambda tree: len(tree) == 3020)
-        assert count < 100
+        # On a quiet machine this is a dozen; on a busy one the files themselves take seconds to come.
+        assert count < 40 + (time.monotonic() - start) / LONGEST_STEP
         worker.request("barrier")
         assert plain(known) == plain(worker.tree())
 

@@ -120,6 +120,9 @@ class Apply:
         except OSError as error:
             fault = from_os_error(error, path)
             self.results.append((index, "error", {"code": fault.code, "text": fault.text}))
+        except OverflowError:
+            text = "%s: its time is outside of what the system can keep" % show(path)
+            self.results.append((index, "error", {"code": FileFailed.code, "text": text}))
 
     def _locate(self, path: "bytes") -> "Tuple[int, bytes]":
         """Find folder and name of a path outside the fresh folders; Refused when the way there is not what it was."""
@@ -150,7 +153,7 @@ class Apply:
                 self.report(path, stat)
                 place[0].results.append((index, "ok", stat))
                 return
-        except (AfieldError, OSError) as error:
+        except (AfieldError, OSError, OverflowError) as error:
             fault = error
             self._guarded(index, path, lambda: raise_again(fault))
             return

@@ -124,7 +124,7 @@ def store(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator
         raise WrongKind("%s: expected the name of a file, got a folder" % show(path), path=path)
     if not os.path.isdir(above):
         raise NoSuchFile("%s: there is no such folder" % show(above), hint="make it first", path=above)
-    temporary = above + b"/.afield-%d-%d.part" % (os.getpid(), task.number)
+    temporary = staging_for(service, above) + b"/.afield-%d-%d.part" % (os.getpid(), task.number)
     mode = 0o777 if args.get("executable") else 0o666
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
@@ -152,6 +152,14 @@ def store(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator
         os.close(fd)
         if not placed:
             os.unlink(temporary)
+
+
+def staging_for(service: "Service", above: "bytes") -> "bytes":
+    """Give the folder to write in: staging for what is below the open root, so that no watch sees a half file."""
+    if service.root is None or service.state is None:
+        return above
+    inside = (above + b"/").startswith(service.root.path + b"/")
+    return service.state.staging_path if inside and os.stat(above).st_dev == service.root.device else above
 
 
 def finish(service: "Service", fd: "int", temporary: "bytes", path: "bytes", args: "Dict[str, Any]") -> "None":

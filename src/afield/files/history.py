@@ -16,7 +16,7 @@ from afield.files.state import State, make_folder, remove_below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator, List, Optional, Tuple
+    from typing import Any, Generator, Iterator, List, Optional, Tuple
 
     from afield.files.roots import Root
 
@@ -42,7 +42,8 @@ class History:
         self.batch = b""
         self.until = 0.0
         self.counter = 0
-        self.added = 0
+        # More than any limit: the first thing after open is to prune.
+        self.added = PRUNE_EVERY
 
     def keep_link(self, fd: "int", name: "bytes", path: "bytes", size: "int") -> "None":
         """Keep what stands at ``name`` in folder ``fd`` (its path is ``path``), which stays there. Raises OSError."""
@@ -140,7 +141,7 @@ class History:
             raise FileChanged("%s: it changed right now" % show(path), hint="try again", path=path)
         os.rename(name, last, src_dir_fd=fd, dst_dir_fd=target)
 
-    def prune(self, now: "Optional[float]" = None) -> "Iterator[None]":
+    def prune(self, now: "Optional[float]" = None) -> "Generator[None, None, None]":
         """Remove what is too old or too much, batch by batch; a generator, so that it can be done in slices."""
         self.added = 0
         now = time.time() if now is None else now
@@ -165,8 +166,9 @@ class History:
             self.handles.forget()  # something in there resists: the next time tries again
 
     def close(self) -> "None":
-        """Close the handles."""
+        """Close the handles; a pruning that is still under way finds nothing to work on."""
         self.handles.forget()
+        self.handles.fd = -1
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

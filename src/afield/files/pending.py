@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 # An editor writes for less; a program that writes all the time is reported once a second.
 QUIET, LONGEST = 0.05, 1.0
 # Save by temporary file and rename: both happen within this time nearly always.
-NEW_FILE = 0.0007
+NEW_FILE = 0.0004
 # Editors that move the old file away put the new one there well within this time.
 REMOVED = 0.03
 # The first records after quiet go out at once; in a burst one goes every STEP seconds, and ever fewer while it lasts:

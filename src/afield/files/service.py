@@ -88,8 +88,7 @@ def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gener
     service.extra = [str(line) for line in extra]
     root = service.root
     service_identity, identity_new = service.state.identity, service.state.identity_new
-    for _ in service.history.prune():
-        yield None
+    yield None
     return {
         "identity": service_identity,
         "identity_new": identity_new,

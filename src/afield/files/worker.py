@@ -14,6 +14,7 @@ from collections import deque
 from time import monotonic
 
 from afield.errors import AfieldError, InternalError, ProtocolError
+from afield.files.history import PRUNE_EVERY
 from afield.files.service import BULK, EVENTS, QUEUES, VERBS, Service
 from afield.files.tasks import WAIT, Task
 from afield.wire.records import RecordReader, encode_record
@@ -77,6 +78,7 @@ class Worker:
         self.turns: "Deque[Task]" = deque()
         self.queues: "Dict[str, Deque[Task]]" = {}
         self.pump: "Optional[Iterator[Any]]" = None
+        self.pump_of: "Any" = None
         self.pump_task = Task(0)
         self.open = True
 
@@ -241,14 +243,28 @@ class Worker:
                     return
         except AfieldError as error:
             self._forget(task)
-            self._error(task.number, error)
+            if task.number:
+                self._error(task.number, error)
             return
         except Exception as error:
             self._forget(task)
+            if not task.number:
+                return  # tidying up: the next time tries again
             self._error(task.number, InternalError("%s: %s" % (type(error).__name__, error), hint=where(error)))
             return
         self._forget(task)
-        self.output.send([task.number, "done", task.result])
+        if task.number:
+            self.output.send([task.number, "done", task.result])
+        self._tidy()
+
+    def _tidy(self) -> "None":
+        """Prune the history, beside everything else, when much was added (or the root was just opened)."""
+        history = self.service.history
+        if history is not None and history.added >= PRUNE_EVERY and 0 not in self.tasks:
+            task = Task(0, "prune", bulk=True)
+            task.start(history.prune())
+            self.tasks[0] = task
+            self.turns.append(task)
 
     def _give(self, task: "Task", value: "Any") -> "None":
         if task.verb in EVENTS:
@@ -259,8 +275,9 @@ class Worker:
     def _watch(self) -> "None":
         """Report changes that are due, for a slice at most."""
         watch = self.service.watch
+        if watch is not self.pump_of:
+            self.pump, self.pump_of = None, watch
         if watch is None:
-            self.pump = None
             return
         if self.pump is None:
             if not watch.ready or monotonic() < watch.deadline():
