@@ -94,15 +94,17 @@ def test_rules_of_the_settings_count_too(worker, root):
 
 
 def test_rescan_tells_present_absent_and_ignored_apart(worker, root):
-    write(root + b"/.gitignore", b"hidden/\n")
+    write(root + b"/.gitignore", b"hidden/\ngone/\n*.log\n")
     write(root + b"/d/a")
     write(root + b"/hidden/x")
     write(root + b"/f")
-    number = worker.send("rescan", paths=[b"d", b"f", b"none", b"hidden", b"hidden/x", b"f/below", b"d/none"])
+    number = worker.send(
+        "rescan", paths=[b"d", b"f", b"none", b"hidden", b"hidden/x", b"f/below", b"d/none", b"gone", b"no/x.log"]
+    )
     answer = worker.wait(number)
     assert set(entries(answer.parts)) == {b"d", b"d/a", b"f"}
     assert answer.result["absent"] == [b"none", b"f/below", b"d/none"]
-    assert answer.result["ignored"] == [b"hidden", b"hidden/x"]
+    assert answer.result["ignored"] == [b"hidden", b"hidden/x", b"gone", b"no/x.log"]
 
 
 def test_a_scan_of_a_subfolder(worker, root):

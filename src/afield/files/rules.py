@@ -7,6 +7,7 @@ come to the same answer. Ignore files are read through the root's handles, at mo
 
 import os
 
+from afield.errors import AfieldError
 from afield.files.bundle import OPEN
 from afield.files.handles import kind_of
 from afield.tree.ignore import FILE_NAMES, Ignore
@@ -57,32 +58,46 @@ class Rules:
         return self.ignore.folder(above).ignored(name, is_folder)
 
     def left_out(self, handles: "Handles", path: "bytes") -> "bool":
-        """Tell whether the path or a folder above it is left out; reads the ignore files on the way. Raises OSError."""
-        parts = path.split(b"/")
-        above = b""
-        for place, part in enumerate(parts):
-            fd = handles.folder(above)
-            if above not in self.known:
-                self.enter(above, fd, existing(fd, FILE_NAMES))
-            inner = above + b"/" + part if above else part
-            last = place == len(parts) - 1
-            is_folder = not last
-            if last:
-                try:
-                    is_folder = kind_of(os.stat(part, dir_fd=fd, follow_symlinks=False).st_mode) == "d"
-                except FileNotFoundError:
-                    pass
-            if self.decided(inner, is_folder) or (is_folder and has_mark(handles, inner)):
+        """Tell whether the path or a folder above it is left out; reads the ignore files on the way.
+
+        Where nothing stands any more the rules from above decide; a rule for folders counts then, since what stood
+        there may have been one. Raises OSError when a folder on the way cannot be read.
+        """
+        above, left = b"", path
+        while left:
+            name, _, left = left.partition(b"/")
+            self._learn(handles, above)
+            inner = above + b"/" + name if above else name
+            kind = "d" if left else standing_kind(handles, inner)
+            if self.decided(inner, kind != "f") or (kind == "" and self.decided(inner, False)):
+                return True
+            if kind == "d" and has_mark(handles, inner):
                 return True
             above = inner
         return False
+
+    def _learn(self, handles: "Handles", folder: "bytes") -> "None":
+        if folder not in self.known:
+            try:
+                fd = handles.folder(folder)
+            except (FileNotFoundError, NotADirectoryError, AfieldError):
+                return  # gone, or no way through: it has no ignore files
+            self.enter(folder, fd, existing(fd, FILE_NAMES))
+
+
+def standing_kind(handles: "Handles", path: "bytes") -> "str":
+    """Give "d" for a folder, "f" for anything else, "" when nothing stands there."""
+    try:
+        return "d" if kind_of(handles.lstat(path).st_mode) == "d" else "f"
+    except (FileNotFoundError, NotADirectoryError, AfieldError):
+        return ""
 
 
 def has_mark(handles: "Handles", path: "bytes") -> "bool":
     """Tell whether the folder is a virtual environment."""
     try:
         os.stat(VENV_MARK, dir_fd=handles.folder(path), follow_symlinks=False)
-    except OSError:
+    except (OSError, AfieldError):
         return False
     return True
 

@@ -134,10 +134,10 @@ def rescan(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generato
     try:
         for path in paths:
             try:
-                root.lstat(path)
                 if rules.left_out(root, path):
                     ignored.append(path)
                     continue
+                root.lstat(path)
                 for pairs in work.run(path, task):
                     if pairs is None:
                         yield None
