@@ -176,6 +176,7 @@ texts = st.builds(
 
 @given(st.dictionaries(st.sampled_from(RULE_FOLDERS), texts, min_size=1, max_size=3))
 @example({b"": b"a**/b\n**b/a\na/**/**/a\n"})
+@example({b"": b"[ab]**/b\n?**/a\n[a]/**b\n"})
 @example({b"": b"a/**\n!a/b/\n"})
 @example({b"": b"\\\na\\\n[\n"})
 @example({b"": b"/\n//\n!\n \n\\ \na\\ \n", b"a": b"*\n!b\n"})

@@ -398,6 +398,18 @@ CASES = {
         tree(d__a=file(A), d__s=OTHER),
         [[], [("d/a", None)], [("d", "blocked")]],
     ),
+    "an edit brings its folder back whatever else is in it": (
+        tree(d__a=file(A)),
+        {},
+        tree(d__a=file(B), d__s=OTHER),
+        [[("d", "d"), ("d/a", "f")], [], []],
+    ),
+    "nothing below a clash is told apart from it": (
+        tree(d__e__a=file(A)),
+        tree(d=file(B)),
+        tree(d__e__a=file(A), d__e__s=OTHER),
+        [[], [], [("d", "clash")]],
+    ),
     "the executable bit of one and the content of the other are merged": (
         tree(a=file(A)),
         tree(a=file(A, executable=True)),
