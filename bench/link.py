@@ -22,10 +22,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from hosts import Sshd
-
 from afield import plugins
 from afield.link.connection import Connection
+from hosts import Sshd
 
 RELAY = Path(__file__).with_name("relay.py")
 DELAY, RATE = 0.04, 5_000_000
