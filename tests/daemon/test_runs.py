@@ -173,8 +173,9 @@ def take_up(sandbox, old, folder, *, wait):
         if kind == b"U":
             client.sock.close()
             return None
-        assert kind == b"S", (kind, payload)
-        assert payload == old.id
+        if (kind, payload) != (b"S", old.id):
+            client.sock.close()
+            raise AssertionError((kind, payload))
         return client
 
     return wait(attempt, "the run to be taken up")
@@ -308,3 +309,45 @@ def test_the_status_lists_what_runs(linked, wait):
         control.request("kill", {"project": linked.folder_here, "id": there["id"], "signal": signal.SIGKILL})
         assert client.finish() == -signal.SIGKILL
         wait(lambda: control.request("status")["runs"] == {}, "the run to be gone from the state")
+
+
+def test_a_login_shell_runs_what_is_typed(linked):
+    with linked.raw() as client:
+        client.request(linked.folder_here, [], mode="shell", flags="012n", env={"LANG": "C.UTF-8"})
+        client.until(b"c")
+        client.send(b"i", b"echo $((40 + 2))\nexit 6\n")
+        assert client.finish() == 6
+        assert b"42" in client.out
+
+
+def test_a_run_lives_through_a_clean_end_of_the_daemon(linked, wait, is_alive):
+    with linked.raw() as first:
+        first.request(linked.folder_here, ["sh", "-c", "echo one; read x; echo $x; exit 4"], flags="n")
+        first.until(b"o")
+        pid = linked.pid()
+        os.kill(pid, signal.SIGTERM)
+        while first.next()[0]:
+            pass
+        wait(lambda: not is_alive(pid), "the daemon to end")
+    with take_up(linked, first, linked.folder_here, wait=wait) as second:
+        second.send(b"i", b"two\n")
+        assert second.finish() == 4
+        assert second.out == b"one\ntwo\n"
+
+
+def test_what_a_slow_client_has_not_read_outlives_the_daemon_and_the_program(linked, wait, tmp_path):
+    mark = str(tmp_path / "over")
+    with linked.raw() as first:
+        first.ack = False
+        first.request(linked.folder_here, ["sh", "-c", f"head -c 900000 /dev/zero; touch {mark}; exit 3"], flags="n")
+        first.until(b"o")
+        wait(lambda: os.path.exists(mark), "the program to end")
+        with linked.connect() as control:
+            wait(
+                lambda: control.request("processes", {"project": linked.folder_here})[0]["state"] != "running",
+                "its end to be known",
+            )
+        linked.kill_daemon()
+    with take_up(linked, first, linked.folder_here, wait=wait) as second:
+        assert second.finish() == 3
+        assert len(second.out) == 900000

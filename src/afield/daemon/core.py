@@ -152,7 +152,7 @@ class Daemon:
                 await forward.stop()
         for place in self.places.all():
             if place in busy:
-                place.abandon()
+                # No word to the agent: to it this is a lost link, so what runs there is kept for the next daemon.
                 continue
             with contextlib.suppress(Exception):
                 await place.close()

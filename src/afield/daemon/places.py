@@ -7,8 +7,6 @@ when nobody waits, the question is refused and the state says that a login is ne
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +84,14 @@ class Place:
         if ask is not None:
             self._waiting.append(ask)
         try:
+            if self._dial is not None and not self._dial.done():
+                try:
+                    await asyncio.shield(self._dial)
+                    return
+                except AfieldError:
+                    # It was begun without this face: a question may have been refused before anybody could answer.
+                    if ask is None:
+                        raise
             if self._dial is None or self._dial.done():
                 self._dial = asyncio.ensure_future(self._open())
             await asyncio.shield(self._dial)
@@ -120,11 +126,6 @@ class Place:
             self._home.cancel()
         await self.connection.close(quit_agent=quit_agent)
         self._state.drop("places", self.key)
-
-    def abandon(self) -> None:
-        """Cut the link as a crash would, so that what runs there is kept for the next daemon."""
-        if self.connection.pid is not None:
-            os.kill(self.connection.pid, signal.SIGTERM)
 
     def describe(self) -> dict[str, Any]:
         """Give the state's entry, with what changes all the time (latency) as it is now."""

@@ -36,6 +36,7 @@ class Target:
         self.wanted = False
         self.problem: str | None = None
         self.starting: asyncio.Task[dict[str, Any]] | None = None
+        self.joined = 0
         self._mapping: mapping.Target | None = None
 
     @property
@@ -233,19 +234,33 @@ class Projects:
         if target.live:
             await target.place.ready(ask)
             return {"already": True}
+        if target.starting is not None:
+            try:
+                return await self._join(target)
+            except AfieldError:
+                # What began without this face may have failed for want of an answer.
+                if ask is None or target.live:
+                    raise
         if target.starting is None:
             target.starting = asyncio.ensure_future(self._start(target, ask, confirm))
             self.show(target)
+        return await self._join(target)
+
+    async def _join(self, target: Target) -> dict[str, Any]:
         starting = target.starting
+        assert starting is not None
+        target.joined += 1
         try:
-            # Whoever joined must not stop it by leaving; whoever began it may.
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
-            if not starting.done() and (ask is None or ask.gone):
-                starting.cancel()
-            elif starting.cancelled():
+            if starting.cancelled():
                 raise Cancelled("`up` was given up") from None
+            if target.joined == 1:
+                # The last one who waited for it left.
+                starting.cancel()
             raise
+        finally:
+            target.joined -= 1
 
     async def _start(self, target: Target, ask: Ask | None, confirm: int | None) -> dict[str, Any]:
         session = None
