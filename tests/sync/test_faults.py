@@ -74,8 +74,8 @@ def test_a_worker_that_cannot_be_started_is_tried_again_with_pauses(pair, wait_f
         pair.makers["there"] = broken
         async with pair.up() as session:
             kill_worker(session, "there")
-            await wait_for(lambda: session.status().state == "waiting", "the state")
-            assert session.status().reason == "no way there"
+            await wait_for(lambda: session.status().reason == "no way there", "the reason")
+            assert session.status().state == "waiting"
             (pair.here / "x").write_text("kept for later")
             with pytest.raises(LinkLost):
                 await session.flush()

@@ -24,6 +24,7 @@ def test_what_is_on_one_side_alone_comes_to_the_other(pair):
             assert tree[b"a/link"] == ("l", b"b/x.py", False)
             assert tree[b"run.sh"] == ("f", b"#!/bin/sh\n", True)
             assert tree[b"runs/log"] == ("f", b"done", False)
+            await session.flush()
             status = session.status()
             assert (status.state, status.agreed, status.conflicts_total, status.problems_total) == ("live", 7, 0, 0)
             assert status.here.watch
@@ -64,6 +65,7 @@ def test_a_second_start_does_nothing(pair):
         async with pair.up():
             pass
         async with pair.up() as session:
+            await session.flush()
             assert session.last is None
             assert session.notes == []
         pair.equal()

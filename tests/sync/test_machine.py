@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from afield.errors import GuardRefused, LinkLost, LinkTimeout, NoSuchFile
+from afield.errors import FilesError, GuardRefused, LinkLost, LinkTimeout
 from afield.sync.channel import local_worker
 from afield.sync.session import Session, Settings
 
@@ -183,7 +183,7 @@ class SyncMachine(RuleBasedStateMachine):
     def undo(self, path):
         async def body():
             await self.come_to_rest()
-            with contextlib.suppress(NoSuchFile, LinkLost):
+            with contextlib.suppress(FilesError, LinkLost):
                 await self.session.undo(None if path is None else path.encode())
 
         self.run(body())

@@ -99,6 +99,8 @@ class Session:
     async def start(self, *, allow: int | None = None) -> None:
         """Open both roots, do the first sync, go live. ``allow``: bytes that may go without asking.
 
+        When it returns, everything is on both sides; after a first upload the watches are set up while the caller goes on.
+
         Raises NeedsConfirmation (call again with ``allow``), GuardRefused (``confirm``, then again), WrongIdentity,
         RootMissing and whatever else keeps a root from being opened; nothing was changed then.
         """
@@ -174,15 +176,17 @@ class Session:
         self._note(why)
 
     async def _first(self) -> None:
-        """Sync what there is, then watch. A big upload is watched only afterwards: its own events would slow it down."""
-        picture = self.picture
-        sides = (picture.here, picture.there)
-        if not picture.rows:
-            await self._cycle()
-        await together(*(side.watch() for side in sides if not side.watch_mode))
-        for side in sides:
-            side.needs_scan = True
+        """Sync what there is. A first upload is watched only afterwards: its own events would slow it down."""
+        if self.picture.rows:
+            await self._watch()
         await self._cycle()
+
+    async def _watch(self) -> None:
+        """Watch the sides that are not watched yet; what happened before is found by a scan."""
+        fresh = [side for side in (self.picture.here, self.picture.there) if not side.watch_mode]
+        for side in fresh:
+            side.needs_scan = True
+        await together(*(side.watch() for side in fresh))
 
     # -- cycles
 
@@ -214,16 +218,15 @@ class Session:
         if self._suspended is not None:
             return None
         picture = self.picture
-        lost = any(not side.alive for side in (picture.here, picture.there))
-        return 0.0 if lost or not picture.quiet else picture.problems.next_due()
+        whole = all(side.alive and side.watch_mode for side in (picture.here, picture.there))
+        return picture.problems.next_due() if whole and picture.quiet else 0.0
 
     async def _mend(self) -> None:
         """Open a lost side again: its tree is scanned in the next cycle, the base is still what was agreed on."""
         for side in (self.picture.here, self.picture.there):
             if not side.alive:
                 await self._open_side(side, create=False)
-            if not side.watch_mode:
-                await side.watch()
+        await self._watch()
 
     async def _cycle(self) -> None:
         picture = self.picture
@@ -264,6 +267,7 @@ class Session:
                     side.asked()
                 await together(picture.here.barrier(), picture.there.barrier())
                 async with self._lock:
+                    await self._watch()
                     await self._flush_cycles()
         except TimeoutError:
             raise LinkTimeout(f"the sync did not become quiet within {seconds:g} s") from None
