@@ -56,4 +56,21 @@ def bring_up(
         if not terminal.confirm(question.text):
             raise
         done = ask_plain(verb, terminal, **fields, confirm=ALL)
+    if sync:
+        install_shim(project, machine, terminal)
     return done
+
+
+def install_shim(project: str, machine: str | None, terminal: Terminal) -> None:
+    """Make ``.afield/bin/python`` and its kin; a project whose folder cannot hold them is up all the same."""
+    from afield.control.paths import socket_path
+    from afield.control.spawn import cli_command
+    from afield.errors import AfieldError
+    from afield.shim.install import install
+
+    try:
+        install(project, socket_path(), machine or "", cli_argv=cli_command())
+    except AfieldError as error:
+        terminal.note(
+            f".afield/bin/python was not made: {error.text}" + (f"\nhint: {error.hint}" if error.hint else "")
+        )
