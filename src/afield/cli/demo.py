@@ -178,9 +178,12 @@ class Demo:
         return f"saved, seen by a program there, and said back here, median of {len(times)}", statistics.median(times)
 
     def _back(self) -> str:
+        import json
+
         path = os.path.join(self._project, "runs", "result.json")
         with open(path, encoding="utf-8") as file:
-            return f"runs/result.json, written there, is here: {file.read()}"
+            written = json.load(file)
+        return f"runs/result.json, written there, is here: loss {written['loss']}"
 
     def _interrupt(self) -> tuple[str, float]:
         shim = os.path.join(self._project, ".afield", "bin", "python")
@@ -222,7 +225,7 @@ class Demo:
         done = self._json("undo", "notes.md", "--side", "there", "--json")
         self._afield("sync", check=False)
         _expect("here now", self._read("notes.md"), "from there\n")
-        return f"what was replaced there came back: {done['restored']}"
+        return f"what the settlement replaced there came back: {done['restored'][0]['path']}"
 
     def _forward(self) -> str:
         import urllib.request
