@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from afield import __version__
-from afield.errors import ConfigError, DaemonError, NoProject, UsageError
+from afield.errors import AfieldError, ConfigError, DaemonError, NoProject, UsageError
 
 
 def speak(sandbox, data, *, seconds=10):
@@ -261,3 +261,29 @@ def test_a_very_long_run_folder_works(sandbox, monkeypatch):
     sandbox.run = folder
     with sandbox.connect() as client:
         assert client.hello["run"] == folder
+
+
+def test_a_daemon_of_another_version_makes_room_when_it_keeps_nothing(sandbox, monkeypatch):
+    from afield.control import client as clients
+
+    with sandbox.connect() as client:
+        first = client.hello["pid"]
+    monkeypatch.setattr(clients, "__version__", "99.0")
+    with sandbox.connect() as client:
+        assert client.hello["pid"] != first
+
+
+def test_a_face_hands_over_where_its_ssh_agent_is(sandbox, monkeypatch):
+    folder = sandbox.project(place="ssh://me@far")
+    script = os.path.join(sandbox.folder, "tell")
+    with open(script, "w", encoding="utf-8") as file:
+        file.write(f'#!/bin/sh\necho "$SSH_AUTH_SOCK" > {sandbox.folder}/told\nexit 255\n')
+    os.chmod(script, 0o755)
+    monkeypatch.setenv("AFIELD_SSH", script)
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    sandbox.connect().close()
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/tmp/agent.of.this.terminal")
+    with sandbox.connect() as client, pytest.raises(AfieldError):
+        client.request("connect", {"project": folder}, timeout=60)
+    with open(os.path.join(sandbox.folder, "told"), encoding="utf-8") as file:
+        assert file.read() == "/tmp/agent.of.this.terminal\n"

@@ -202,3 +202,9 @@ def test_the_home_there_is_needed_only_when_a_path_is_mapped():
     assert mapping.needs_home(request([b"ls", HERE], mode="run"), target)
     assert not mapping.needs_home(request(), TARGET)
     assert mapping.plan(request([b"true"], mode="run"), target).cwd == b"~/proj"
+
+
+def test_home_is_written_out_everywhere():
+    target = TARGET._replace(there=b"~/proj", python=b"~/env/bin/python").at_home(b"/root")
+    assert (target.there, target.python) == (b"/root/proj", b"/root/env/bin/python")
+    assert mapping.needs_home(request(), TARGET._replace(python=b"~/env/bin/python"))

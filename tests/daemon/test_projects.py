@@ -226,3 +226,39 @@ def test_clean_refuses_what_is_only_there_and_then_removes_all(up, wait, is_aliv
     left = [os.path.join(folder, name) for folder, _, names in os.walk(up.place) for name in names]
     assert left == []
     assert read(up.here, "a.py") == "print('hello')\n"
+
+
+def test_a_face_that_leaves_during_the_first_sync_stops_it(sandbox, wait):
+    here = sandbox.project()
+    for number in range(40):
+        write(here, f"big/{number}", "x" * 2_000_000)
+    other = sandbox.connect()
+    other._send("up", {"project": here})
+    with sandbox.connect() as client:
+
+        def starting():
+            return any(project["starting"] for project in client.request("status")["projects"].values())
+
+        wait(starting, "the first sync to begin")
+        other.close()
+        wait(lambda: not starting(), "it to stop")
+        (project,) = client.request("status")["projects"].values()
+        if not project["up"]:
+            assert client.request("hello")["keeps"] == []
+        client.request("up", {"project": here}, timeout=60)
+    assert len(os.listdir(os.path.join(sandbox.place, "work", "proj", "big"))) == 40
+
+
+def test_a_second_project_on_a_place_that_is_cleaned_goes_on(up):
+    other = up.project("other")
+    write(other, "b.py", "print(2)\n")
+    with up.connect() as client:
+        client.request("up", {"project": other}, timeout=60)
+        done = client.request("clean", {**up.args, "files": True, "force": True}, timeout=60)
+        assert "agent" not in done["removed"]
+        assert not os.path.exists(up.there)
+    with up.raw() as client:
+        client.request(other, ["b.py"], mode="python")
+        client.send(b"I")
+        assert client.finish() == 0
+        assert client.out == b"2\n"

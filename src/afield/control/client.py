@@ -170,6 +170,7 @@ def connect(*, start: bool = True, dial: tuple[str, str | None] | None = None, c
     """
     for _ in range(3):
         sock = open_socket()
+        fresh = sock is None
         if sock is None:
             if not start:
                 raise DaemonError("the daemon is not running", hint="`afield up` starts it")
@@ -178,8 +179,13 @@ def connect(*, start: bool = True, dial: tuple[str, str | None] | None = None, c
         if not check:
             return client
         try:
-            if _greet(client):
+            # One that was just started is as new as it gets, whatever it calls itself.
+            if _greet(client) or fresh:
                 return client
+            if not client.hello.get("keeps"):
+                client.request("stop-daemon", timeout=HELLO_SECONDS)
+        except Cancelled:
+            pass
         except BaseException:
             client.close()
             raise
@@ -189,22 +195,16 @@ def connect(*, start: bool = True, dial: tuple[str, str | None] | None = None, c
 
 
 def _greet(client: Client) -> bool:
-    """Exchange versions; False when the daemon was old, had nothing to keep, and is ending."""
+    """Exchange versions; False when the daemon is of another version and keeps nothing, so that it may be replaced."""
     carried = [f"{name}={os.environ[name]}" for name in CARRIED if os.environ.get(name)]
     try:
         client.hello = client.request("hello", {"env": carried}, timeout=HELLO_SECONDS)
-    except Cancelled:
-        return False
     except AfieldError as error:
         if error.code == "version":
-            return False
+            # It ends by itself when it keeps nothing.
+            raise Cancelled(error.text) from None
         raise
-    if client.hello.get("version") == __version__:
-        return True
-    if client.hello.get("keeps"):
-        return True
-    client.request("stop-daemon", timeout=HELLO_SECONDS)
-    return False
+    return client.hello.get("version") == __version__ or bool(client.hello.get("keeps"))
 
 
 def open_socket(timeout: float = 5.0) -> _socket.socket | None:

@@ -49,8 +49,7 @@ async def clean(daemon: Daemon, ask: Ask, args: Args) -> Any:
     removed += [os.fsdecode(path) for path in told["removed"]]
     if rows is not None:
         syncs.forget_store(syncs.store_path(target.folder, target.machine.name))
-    if not told.get("kept"):
-        await api_link.let_go(daemon, target, quit_agent=True)
+    if not told.get("kept") and await api_link.let_go(daemon, target, quit_agent=True):
         removed.append("agent")
     return {"removed": removed, "kept": [row.get("label") for row in told.get("kept") or ()]}
 

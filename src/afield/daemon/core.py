@@ -121,7 +121,21 @@ class Daemon:
             self.diary.info("idle: ending")
             self.stop()
             return
+        self.spawn(self.release_idle(), "release of idle links")
         self._timer = self.loop.call_later(rest if rest > 0 else IDLE_SECONDS, self._look_idle)
+
+    async def release_idle(self, seconds: float = IDLE_SECONDS) -> None:
+        """Close the links that nobody used for so long and that carry nothing."""
+        used = {target.place for target in self.projects.all() if target.session is not None or target.starting}
+        used |= {run.project_place() for run in self.runs.values()}
+        used |= {forward.target.place for forward in self.forwards.values()}
+        for place in self.places.all():
+            if place not in used and place.connected and time.monotonic() - place.last_use >= seconds:
+                self.diary.info(f"{place.text}: unused, closed")
+                await self.places.drop(place)
+                for target in self.projects.all():
+                    if target.place is place:
+                        self.projects.rebind(target)
 
     def other_version(self) -> None:
         """Make room for a daemon of another version when nothing is kept."""

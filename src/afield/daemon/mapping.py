@@ -110,6 +110,13 @@ class Target(NamedTuple):
     env: Mapping[str, str]
     forward_env: tuple[str, ...]
 
+    def at_home(self, home: bytes) -> Target:
+        """Give the same with ``~`` written out."""
+        python = self.python
+        if python is not None and python.startswith(b"~/"):
+            python = home + python[1:]
+        return self._replace(there=home + self.there[1:] if self.there.startswith(b"~") else self.there, python=python)
+
 
 class Plan(NamedTuple):
     """The fields of a ``process`` stream."""
@@ -157,6 +164,8 @@ class PathMap:
 
 def needs_home(request: RunRequest, target: Target) -> bool:
     """Say whether the absolute folder there must be known: python runs map paths, others only when one is named."""
+    if request.mode == "python" and (target.python or b"").startswith(b"~"):
+        return True
     if not target.there.startswith(b"~"):
         return False
     if request.mode == "python":

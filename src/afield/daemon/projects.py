@@ -81,11 +81,9 @@ class Target:
     def mapping_target(self) -> mapping.Target:
         """See runs.Base."""
         known = self._mapping
-        if known is None or known.there.startswith(b"~"):
+        home = self.place.home_nowait()
+        if known is None:
             there = os.fsencode(self.machine.folder)
-            home = self.place.home_nowait()
-            if there.startswith(b"~/") and home is not None:
-                there = home + there[1:]
             python = os.fsencode(self.machine.python) if self.machine.python else None
             if python is not None and b"/" in python and not python.startswith((b"/", b"~")):
                 python = there.rstrip(b"/") + b"/" + python
@@ -93,6 +91,8 @@ class Target:
                 (os.fsencode(self.folder),), there, python, self.machine.env, self.machine.forward_env
             )
             self._mapping = known
+        if home is not None and (known.there.startswith(b"~") or (known.python or b"").startswith(b"~")):
+            known = self._mapping = known.at_home(home)
         return known
 
     async def home(self) -> bytes:

@@ -203,8 +203,7 @@ class Run:
             notice = asyncio.get_running_loop().call_later(_NOTICE_SECONDS, self._tell_waiting)
             try:
                 if mapping.needs_home(request, target):
-                    home = await base.home()
-                    target = target._replace(there=home + target.there[1:])
+                    target = target.at_home(await base.home())
                 if barrier:
                     await base.barrier()
             finally:
