@@ -191,17 +191,24 @@ def test_a_stopped_carrier_is_noticed_after_a_sleep_of_ours(sshd, ssh_transport,
 
 
 def test_an_adopted_process_is_the_first_dial(sshd, ssh_transport, run):
-    from afield.deploy import bundle, starter
-    from afield.link import spawn
+    from afield.link import early
 
     transport = ssh_transport(sshd())
-    adopted = spawn.spawn(transport.command(None, starter.render(bundle.build())))
+    adopted = early.begin(transport)
 
     async def work(link):
         await link.call("ping")
         return link.pid
 
-    assert run(transport, work, adopted=tuple(adopted)) == adopted.pid
+    assert run(transport, work, adopted=adopted) == adopted.pid
+
+
+def test_a_dial_begins_without_asyncio():
+    import subprocess
+
+    code = "import sys, afield.link.early, afield.plugins, afield.transports.ssh; print('asyncio' in sys.modules, 'subprocess' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.split() == ["False", "False"]
 
 
 # -- logins that fail

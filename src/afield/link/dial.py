@@ -7,16 +7,14 @@ and when to dial again is not decided here.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from typing import Any
 
 from afield import errors
 from afield.deploy import bundle as bundles
-from afield.deploy import starter
 from afield.deploy.reply import Reply, ReplyReader, is_wrong_hash
 from afield.errors import AfieldError
-from afield.link import spawn
+from afield.link import early, spawn
 from afield.link.askpass import Askpass
 from afield.link.carrier import READ_SIZE, Carrier
 from afield.link.session import Session
@@ -49,11 +47,8 @@ class Dialer:
         self._search = False
 
     def _command(self, *, fresh: bool) -> Dial:
-        text = starter.render(bundles.build())
-        dial = self.transport.command("!" if self._search else self.exe, text, fresh=fresh)
-        if self.askpass is not None:
-            dial = Dial(dial.argv, {**(os.environ if dial.env is None else dial.env), **self.askpass.env()}, dial.cwd)
-        return dial
+        env = None if self.askpass is None else self.askpass.env()
+        return early.command(self.transport, "!" if self._search else self.exe, fresh=fresh, env=env)
 
     async def open(
         self,
