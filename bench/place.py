@@ -33,7 +33,7 @@ class BenchProject:
         self.box.start()
         self.folder.mkdir()
         (self.folder / "hello.py").write_text("print('hello')\n")
-        words = [word for extra in ("-F", str(self.box.config)) for word in ("--ssh", extra)]
+        words = ["--ssh", f"-F {self.box.config}"]
         self.afield("init", "ssh://box", "--name", "box", "--folder", str(self.root / "there"), *words, "--no-check")
         return self
 

@@ -84,7 +84,7 @@ class World:
         return self
 
     def init(self, place="ssh://gpu1", *more, check=True):
-        words = [word for extra in ("-F", str(self.box.config)) for word in ("--ssh", extra)]
+        words = ["--ssh", f"-F {self.box.config}"]
         return self.afield("init", place, "--name", "gpu1", "--folder", str(self.there), *words, *more, check=check)
 
     def argv(self, *words):
@@ -109,7 +109,8 @@ class World:
     def start(self, *words, **more):
         """Begin a command; its stdin, stdout and stderr are pipes unless told."""
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
-        process = subprocess.Popen(words, cwd=self.project, env=self.env, **pipes)
+        # Unbuffered: readline and communicate may be mixed without losing what a buffer holds.
+        process = subprocess.Popen(words, cwd=self.project, env=self.env, bufsize=0, **pipes)
         self._started.append(process)
         return process
 
@@ -136,9 +137,7 @@ class World:
         return int(next(iter(self.status()["places"].values()))["agent"]["pid"])
 
     def kill_link(self):
-        pids = self.ssh_pids()
-        assert pids, "no ssh to kill"
-        for pid in pids:
+        for pid in wait_for(self.ssh_pids, what="an ssh to kill"):
             os.kill(pid, signal.SIGKILL)
 
     def same(self, *, but=(".afield", ".git")):

@@ -7,6 +7,7 @@ touched; a step that fails says what was expected and the next ones still run. W
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import statistics
@@ -113,7 +114,7 @@ class Demo:
     # the steps
 
     def _init(self) -> str:
-        words = [word for extra in self._ssh_words for word in ("--ssh", extra)]
+        words = ["--ssh=" + shlex.join(self._ssh_words)] if self._ssh_words else []
         found = self._json(
             "init",
             self._place,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,17 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add ``--json`` for verbs that list or report."""
     parser.add_argument("--json", action="store_true", help="print JSON on stdout")
+
+
+def add_ssh(parser: argparse.ArgumentParser) -> None:
+    """Add ``--ssh`` for verbs that log in before there are settings."""
+    parser.add_argument(
+        "--ssh",
+        type=shlex.split,
+        default=[],
+        metavar="WORDS",
+        help="more words for ssh, as one text: --ssh '-F lab.conf'",
+    )
 
 
 def _machines(**_: Any) -> list[str]:

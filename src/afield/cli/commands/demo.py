@@ -10,7 +10,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from afield.cli.demo import Demo
-from afield.cli.parse import add_json
+from afield.cli.parse import add_json, add_ssh
 from afield.cli.render import table
 
 if TYPE_CHECKING:
@@ -21,9 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_json(parser)
     parser.add_argument("place", nargs="?", default="local://", help="ssh://user@host or local:// (default)")
-    parser.add_argument(
-        "--ssh", action="append", default=[], metavar="WORD", help="an extra word for ssh; repeat for several"
-    )
+    add_ssh(parser)
     parser.add_argument("--keep", action="store_true", help="leave the demo's project and what is there, and say where")
 
 

@@ -16,6 +16,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from afield.cli.asking import ask_plain
+from afield.cli.parse import add_ssh
 from afield.cli.render import facts_line
 from afield.config import write
 from afield.config.load import FILE, load_project
@@ -35,9 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--agent-python", help="the Python there that carries the agent, when python3 is not the right one"
     )
-    parser.add_argument(
-        "--ssh", action="append", default=[], metavar="WORD", help="an extra word for ssh; repeat for several"
-    )
+    add_ssh(parser)
     parser.add_argument("--no-check", action="store_true", help="write the file without logging in")
     parser.add_argument("--replace", action="store_true", help="replace the whole afield.toml that is there")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")

@@ -12,7 +12,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from afield.cli.keysetup import KeySetup
-from afield.cli.parse import add_json
+from afield.cli.parse import add_json, add_ssh
 
 if TYPE_CHECKING:
     from afield.cli.terminal import Terminal
@@ -24,9 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("setup",), help="what to do")
     parser.add_argument("host", help="user@host, ssh://user@host:port, or a Host of ~/.ssh/config")
     parser.add_argument("--key", metavar="FILE", help="this private key (default: the first that ssh would use)")
-    parser.add_argument(
-        "--ssh", action="append", default=[], metavar="WORD", help="an extra word for ssh; repeat for several"
-    )
+    add_ssh(parser)
     parser.add_argument("--no-passphrase", action="store_true", help="make a new key without asking for a passphrase")
 
 
