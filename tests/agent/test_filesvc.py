@@ -90,7 +90,11 @@ def test_garbage_for_the_worker_ends_the_stream_and_not_the_agent(agent, files):
 
 def test_killed_worker_is_told(agent, files, root):
     files.answer(files.ask("open", root=os.fsencode(root), create=False))
-    agent.run("sh", "-c", "pid=$(cat /proc/$PPID/task/$PPID/children | tr ' ' '\\n' | grep -v \"^$$\\$\" | head -1); kill -9 $pid")
+    agent.run(
+        "sh",
+        "-c",
+        "pid=$(cat /proc/$PPID/task/$PPID/children | tr ' ' '\\n' | grep -v \"^$$\\$\" | head -1); kill -9 $pid",
+    )
     agent.wait(lambda: files.stream.closed)
     assert files.stream.error.code == "agent-broken"
 

@@ -221,7 +221,9 @@ def test_other_users_are_turned_away(agent, home):
         "    print(s.recv(1))\n"
         "except (BrokenPipeError, ConnectionResetError): print(b'')\n"
     )
-    found = subprocess.run(["/usr/bin/python3", "-c", code], user=65534, capture_output=True, text=True, check=False, cwd="/")
+    found = subprocess.run(
+        ["/usr/bin/python3", "-c", code], user=65534, capture_output=True, text=True, check=False, cwd="/"
+    )
     assert found.stdout == "b''\n", found.stderr
     assert agent.call("ping")
 

@@ -97,7 +97,7 @@ def test_listener_opens_a_stream_for_each_connection(agent):
     accepted = [s for s in agent.streams.values() if s.header.get("do") == "accepted"]
     for number, (sock, each) in enumerate(zip(socks, accepted, strict=True)):
         assert each.header["listener"] == stream.id
-        assert each.header["peer"] == "127.0.0.1:%d" % sock.getsockname()[1]
+        assert each.header["peer"] == f"127.0.0.1:{sock.getsockname()[1]}"
         each.send(b"%d" % number)
         assert sock.recv(10) == b"%d" % number
         sock.sendall(b"answer")

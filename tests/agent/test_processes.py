@@ -229,8 +229,12 @@ def test_output_in_the_pipe_is_not_lost_when_a_grandchild_holds_it(agent):
 
 
 def test_closing_the_stream_hangs_the_program_up(agent, alive, wait_until):
-    stream = agent.process_stream("sh", "-c", "trap 'echo bye > $OUT; exit' HUP; echo; while :; do sleep 0.05; done",
-                                  env={"OUT": os.fsencode(agent.home) + b"/bye"})
+    stream = agent.process_stream(
+        "sh",
+        "-c",
+        "trap 'echo bye > $OUT; exit' HUP; echo; while :; do sleep 0.05; done",
+        env={"OUT": os.fsencode(agent.home) + b"/bye"},
+    )
     pid = stream.wait_message("started")["pid"]
     agent.wait(lambda: stream.out)
     stream.close()

@@ -28,7 +28,7 @@ PROCESS = bytes.fromhex("a3 62 646f 67 70726f63657373 64 61726776 82 44 6563686f
 QUIT_ANSWER = bytes.fromhex("a2 64 656e6473 f5 64 6b657074 80")
 EXIT_0 = bytes.fromhex("a1 64 65786974 00")  # {"exit": 0}
 NULL = b"\xf6"
-OPEN, DATA, EOF, MSG, CLOSE = 1, 2, 4, 5, 7
+OPEN, DATA, EOF, MSG, CLOSE, BYE = 1, 2, 4, 5, 7, 11
 
 
 class Raw:
@@ -79,6 +79,7 @@ def test_recorded_bytes_are_answered_with_recorded_bytes(any_python, home):
         assert ours[0][0] == MSG
         assert ours[0][2].startswith(b"\xa1\x67started\xa1\x63pid")
         assert ours[1:] == [(DATA, 3, b"hi\n"), (MSG, 3, EXIT_0), (EOF, 3, b""), (CLOSE, 3, NULL)]
+        raw.send(frame(BYE, 0, b""))  # nothing was acknowledged: without a goodbye the agent would keep it all for us
 
 
 def test_one_walk_through_everything(any_python, home, alive, wait_until):

@@ -150,8 +150,9 @@ def test_new_client_attaches_from_its_offsets(agent, env_python):
 
 def test_attach_after_the_end_replays_and_tells_the_exit(agent, wait_until):
     ident = os.urandom(16)
-    stream = agent.process_stream("sh", "-c", "printf 0123456789; touch $FLAG; exit 3", id=ident,
-                                  env={"FLAG": os.fsencode(agent.home) + b"/over"})
+    stream = agent.process_stream(
+        "sh", "-c", "printf 0123456789; touch $FLAG; exit 3", id=ident, env={"FLAG": os.fsencode(agent.home) + b"/over"}
+    )
     stream.hold = True
     agent.wait(lambda: stream.closed)
     agent.forget()

@@ -1,6 +1,7 @@
 """The starter's answer, found in noise."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ def test_marker_is_found_behind_any_noise_however_it_is_cut(noise, rest, cuts):
     places = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
     reader = ReplyReader()
     reply = None
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in pairwise(places):
         if reply is None:
             reply = reader.feed(data[start:end])
         else:
@@ -60,14 +61,21 @@ def test_login_that_prints_without_end_is_given_up():
 
 
 def test_old_python_is_told():
-    with pytest.raises(PythonTooOld, match="2.7") as caught:
+    with pytest.raises(PythonTooOld, match=r"2\.7") as caught:
         ReplyReader().feed(b'\nAFIELD0 {"error": "python-too-old", "text": "Python 2.7.18 is too old"}\n')
     assert caught.value.exit == 255
 
 
 @pytest.mark.parametrize(
     "bad",
-    [b"{", b"[]", b"null", b"\xff\xfe", b'{"need": 0}', b'{"need": 2, "py": [3,8,1], "exe":"","magic":"","dir":"","why":""}'],
+    [
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b'{"need": 0}',
+        b'{"need": 2, "py": [3,8,1], "exe":"","magic":"","dir":"","why":""}',
+    ],
 )
 def test_broken_answer_is_an_error_of_the_place(bad):
     with pytest.raises(AgentBroken):

@@ -18,7 +18,11 @@ from afield.errors import InternalError, PythonTooOld, UsageError
 from afield.testing.agent import AgentDriver
 
 ROOT = os.getuid() == 0
-SHELLS = [path for name in ("sh", "bash", "dash", "zsh", "csh", "tcsh", "fish", "ksh", "busybox") if (path := shutil.which(name))]
+SHELLS = [
+    path
+    for name in ("sh", "bash", "dash", "zsh", "csh", "tcsh", "fish", "ksh", "busybox")
+    if (path := shutil.which(name))
+]
 SYSTEM_PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin:/bin") or "python3"
 
 
@@ -75,7 +79,11 @@ def test_every_shell_gives_every_argument_back(shell):
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.lists(st.text(st.characters(blacklist_characters="\n\r\0", blacklist_categories=["Cs", "Cc"])), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.text(st.characters(blacklist_characters="\n\r\0", blacklist_categories=["Cs", "Cc"])), min_size=1, max_size=4
+    )
+)
 def test_any_text_survives_every_kind_of_shell(words):
     line = quote_for_login_shell(["/usr/bin/printf", r"%s\n", *words])
     for shell in [path for path in SHELLS if os.path.basename(path) in ("dash", "tcsh", "fish", "zsh")]:
@@ -147,7 +155,9 @@ def test_banner_before_the_marker_is_kept_and_harmless(home):
 @pytest.mark.skipif(python2() is None, reason="no Python 2 here")
 @pytest.mark.parametrize("options", [[], ["-S"]])
 def test_python_2_says_that_it_is_too_old(options):
-    done = subprocess.run([python2(), *options, "-c", render(build())], capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [python2(), *options, "-c", render(build())], capture_output=True, check=False, stdin=subprocess.DEVNULL
+    )
     assert done.returncode == 3
     with pytest.raises(PythonTooOld, match=r"2\.7.*3\.6 or newer"):
         ReplyReader().feed(done.stdout)
@@ -388,7 +398,7 @@ def test_bundle_byte_by_byte_is_read_exactly(home):
         data = build().data
         driver.link.transport_opened(0.0)
         hello = b"".join(bytes(piece) for piece in driver.link.data_to_send())
-        for at in range(0, 40):
+        for at in range(40):
             process.stdin.write(data[at : at + 1])
             process.stdin.flush()
         process.stdin.write(data[40:] + hello)  # the first frames in the same write: none may be swallowed
@@ -407,7 +417,7 @@ def test_hang_up_in_the_middle_of_the_bundle_ends_the_starter(home):
 
 
 def test_names_that_are_not_ascii_are_told_in_ascii(home):
-    odd = os.path.join(home, "h\u00f6me \U0001f40d \"q\"")
+    odd = os.path.join(home, 'h\u00f6me \U0001f40d "q"')
     os.mkdir(odd)
     with AgentDriver(odd, env={"LC_ALL": "C.UTF-8"}) as driver:
         assert driver.dial().cache == os.path.join(odd, ".cache/afield")

@@ -1,9 +1,11 @@
-"""The first module of the bundle that runs: makes the others importable from memory, and starts the agent.  [P]
+"""The first module of the bundle that runs: makes the others importable from memory, and starts the agent  [P].
 
 The starter hands over either marshalled code (from its verified cache) or the sources; both are maps from module name to bytes,
 compiled or unmarshalled only when a module is imported. Rules: no import of afield at the top (there is nothing to import from
 yet); nothing is unmarshalled that the starter did not read from a private file of this user.
 """
+
+# ruff: noqa: ARG002, S102, S302  the loader's interface (PEP 451), and its business: see the rules above
 
 import marshal
 import os
@@ -27,17 +29,21 @@ class Memory:
         self.packages = {name.rpartition(".")[0] for name in modules}
 
     def find_spec(self, name: "str", path: "Optional[Sequence[str]]" = None, target: "Any" = None) -> "Any":
+        """Give the specification of a module that is held, None for all others (PEP 451)."""
         if name not in self.modules:
             return None
-        kind = type(sys.__spec__)  # ModuleSpec; importing importlib.machinery for it costs 3 ms
+        # ModuleSpec: importing importlib.machinery for it costs 3 ms
+        kind: "Any" = type(sys.__spec__)
         spec = kind(name, self, origin=file_name(name), is_package=name in self.packages)
         spec.has_location = False
         return spec
 
     def create_module(self, spec: "Any") -> "None":
+        """Let the system make the module."""
         return None
 
     def exec_module(self, module: "ModuleType") -> "None":
+        """Run the module's code."""
         exec(self.code(module.__name__), module.__dict__)
 
     def code(self, name: "str") -> "Any":

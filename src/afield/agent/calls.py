@@ -1,7 +1,9 @@
-"""Questions and small orders: one answer each.  [P]
+"""Questions and small orders: one answer each  [P].
 
 A table of names. What may hang or take long runs in a forked child (``helpers``). Nothing that streams goes in here.
 """
+
+# ruff: noqa: ARG001  every row of the table takes both arguments
 
 import os
 import stat
@@ -27,7 +29,9 @@ LOOK_WAIT = 20.0
 class Later:
     """The answer of a slow call: work for a child, and what to make of its result here."""
 
-    def __init__(self, work: "Callable[[], Any]", limit: "float", then: "Callable[[Any], Any]" = lambda value: value) -> "None":
+    def __init__(
+        self, work: "Callable[[], Any]", limit: "float", then: "Callable[[Any], Any]" = lambda value: value
+    ) -> "None":
         self.work = work
         self.limit = limit
         self.then = then
@@ -38,7 +42,7 @@ class Call(Service):
 
     def __init__(self, keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "None":
         self._channel = channel
-        self._helper = None  # type: Any
+        self._helper: "Any" = None
         name, args = read_call(header)
         answer = TABLE[name](keeper, args)
         if not isinstance(answer, Later):
@@ -47,7 +51,9 @@ class Call(Service):
         from afield.agent.helpers import in_child
 
         then = answer.then
-        self._helper = in_child(keeper, answer.work, lambda value, failure: self._late(value, failure, then), answer.limit)
+        self._helper = in_child(
+            keeper, answer.work, lambda value, failure: self._late(value, failure, then), answer.limit
+        )
 
     def _late(self, value: "Any", failure: "str", then: "Callable[[Any], Any]") -> "None":
         self._helper = None
@@ -61,6 +67,7 @@ class Call(Service):
         self._channel.close()
 
     def closed(self) -> "None":
+        """Stop the work: the client does not want the answer any more."""
         if self._helper is not None:
             self._helper.cancel()
             self._helper = None
@@ -185,7 +192,7 @@ def which(name: "bytes") -> "Any":
     return None
 
 
-TABLE = {
+TABLE: "Dict[str, Callable[[Keeper, Dict[str, Any]], Any]]" = {
     "ping": _ping,
     "facts": _facts,
     "processes": _processes,
@@ -195,5 +202,4 @@ TABLE = {
     "quit": _quit,
     "stat": _stat,
     "which": _which,
-}  # type: Dict[str, Callable[[Keeper, Dict[str, Any]], Any]]
-
+}

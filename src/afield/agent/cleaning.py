@@ -1,4 +1,4 @@
-"""Remove what afield put at a place: its caches, and folders that the client names.  [P]
+"""Remove what afield put at a place: its caches, and folders that the client names  [P].
 
 Rules: nothing outside the named folders, no symlink is followed, and never a home folder, its parents or ``/``. The run folder
 goes when the agent ends, because its lock is in it.
@@ -52,7 +52,7 @@ def clean(cache: "str", folders: "List[bytes]") -> "List[bytes]":
 
 def clean_cache(cache: "bytes") -> "List[bytes]":
     """Remove the bundles and the marshalled code, and the folder when nothing else is in it."""
-    removed = []
+    removed: "List[bytes]" = []
     try:
         names = os.listdir(cache)
     except OSError:

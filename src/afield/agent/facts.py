@@ -1,4 +1,4 @@
-"""What there is to know about a place, read from files and the C library.  [P]
+"""What there is to know about a place, read from files and the C library  [P].
 
 Runs in a forked child: any of these may hang on a dead network disk. Nothing is started but ``nvidia-smi``.
 A fact that cannot be had is null or an empty list; never an error.
@@ -111,8 +111,14 @@ def memory() -> "Dict[str, Optional[int]]":
 def disks(home: "str") -> "List[Dict[str, Any]]":
     """Give the file systems that matter: home, /tmp and the usual scratch places, each once."""
     kinds = _try(_mounts) or {}
-    found = {}  # type: Dict[int, Dict[str, Any]]
-    for path in [home, "/", "/tmp", *_scratch(), *[entry for entry in ("/scratch", "/data", "/work") if os.path.isdir(entry)]]:
+    found: "Dict[int, Dict[str, Any]]" = {}
+    for path in [
+        home,
+        "/",
+        "/tmp",
+        *_scratch(),
+        *[entry for entry in ("/scratch", "/data", "/work") if os.path.isdir(entry)],
+    ]:
         try:
             number = os.stat(path).st_dev
             status = os.statvfs(path)
@@ -181,7 +187,7 @@ def _device_of(path: "str") -> "Optional[bytes]":
 
 def pythons() -> "List[Dict[str, Any]]":
     """Give the interpreters of PATH and of the usual tools' folders, each once; version null when files do not tell."""
-    found = {}  # type: Dict[str, Dict[str, Any]]
+    found: "Dict[str, Dict[str, Any]]" = {}
     for folder in _python_folders():
         try:
             names = os.listdir(folder)
@@ -192,7 +198,7 @@ def pythons() -> "List[Dict[str, Any]]":
             if _is_python(name) and os.access(path, os.X_OK):
                 real = os.path.realpath(path)
                 if real not in found and os.path.isfile(real):
-                    found[real] = {"path": os.fsencode(path), "version": _try(lambda real=real: python_version(real))}
+                    found[real] = {"path": os.fsencode(path), "version": python_version(real)}
                     if len(found) >= MOST_PYTHONS:
                         break
     return list(found.values())
@@ -234,7 +240,7 @@ def python_version(path: "str") -> "Optional[str]":
     for suffix in ("", "m"):
         try:
             text = _read(os.path.join(root, "include", "python%s%s" % (short, suffix), "patchlevel.h"))
-        except OSError:
+        except (OSError, UnicodeError):
             continue
         for line in text.splitlines():
             words = line.split()
@@ -252,7 +258,8 @@ def gpus() -> "List[Dict[str, Any]]":
     if program is None:
         return []
     text = run_briefly(
-        [program, "--query-gpu=name,memory.total,memory.used,utilization.gpu", "--format=csv,noheader,nounits"], GPU_WAIT
+        [program, "--query-gpu=name,memory.total,memory.used,utilization.gpu", "--format=csv,noheader,nounits"],
+        GPU_WAIT,
     )
     found = []
     for line in text.splitlines():

@@ -1,16 +1,18 @@
-"""The files service: a forked worker that owns one folder, its records passed through.  [P]
+"""The files service: a forked worker that owns one folder, its records passed through  [P].
 
 A fork and not a thread: a busy thread took an echo on the link from 0.1 to 5 ms, a busy child took nothing.
 The records themselves are the business of ``afield.files.worker``; here they are bytes.
 """
 
-import _signal
+# ruff: noqa: ARG002  one interface for all services
+
 import os
 import sys
 
 from afield.agent.helpers import leave_agent
 from afield.agent.pumps import Inflow, Outflow, grow_pipe
 from afield.agent.session import Service
+from afield.agent.signals import c_signal
 from afield.errors import AgentBroken, SpawnFailed
 
 TYPE_CHECKING = False
@@ -38,7 +40,9 @@ class FilesService(Service):
         except OSError as error:
             for fd in (requests, to_worker, from_worker, answers):
                 os.close(fd)
-            raise SpawnFailed("the files worker could not be started there: %s" % os.strerror(error.errno or 0)) from None
+            raise SpawnFailed(
+                "the files worker could not be started there: %s" % os.strerror(error.errno or 0)
+            ) from None
         if self._pid == 0:
             _work(requests, answers)
         os.close(requests)
@@ -52,13 +56,16 @@ class FilesService(Service):
         self._in = Inflow(keeper.loop, from_worker, channel.sendable, channel.send, self._worker_ended)
 
     def data(self, data: "Any", err: "bool") -> "None":
+        """Pass requests on."""
         self._out.write(data)
 
     def ended(self) -> "None":
+        """Let the worker finish and end."""
         self._ended = True
         self._out.end()
 
     def sendable(self) -> "None":
+        """Pass answers on again."""
         self._in.resume()
 
     def _worker_ended(self, number: "int") -> "None":
@@ -66,10 +73,13 @@ class FilesService(Service):
             self._channel.end()
             self._channel.close()
         else:
-            self._channel.close(AgentBroken("the files worker there ended unexpectedly", hint="its reason is in the agent's log"))
+            self._channel.close(
+                AgentBroken("the files worker there ended unexpectedly", hint="its reason is in the agent's log")
+            )
         self.closed()
 
     def closed(self) -> "None":
+        """End the worker: its input ends, and it is killed when it does not follow."""
         self._in.close()
         self._out.close()
         if self._running:
@@ -81,7 +91,7 @@ class FilesService(Service):
 
     def _kill(self) -> "None":
         if self._running:
-            os.kill(self._pid, int(_signal.SIGKILL))
+            os.kill(self._pid, int(c_signal.SIGKILL))
 
 
 def _work(requests: "int", answers: "int") -> "None":

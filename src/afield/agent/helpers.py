@@ -1,14 +1,14 @@
-"""Run a slow question in a forked child, so that the loop never waits for it.  [P]
+"""Run a slow question in a forked child, so that the loop never waits for it  [P].
 
 The answer comes back through a pipe as one encoded value; a child that takes too long is killed. Used for facts, name
 resolution and clean-up of large folders. The child shares nothing afterwards: it leaves by ``_exit``.
 """
 
-import _signal
 import os
 
 from afield.agent.loop import READ
 from afield.agent.pumps import close_quietly
+from afield.agent.signals import c_signal
 from afield.wire.values import decode, encode
 
 TYPE_CHECKING = False
@@ -24,13 +24,15 @@ LARGEST = 1 << 20
 class Helper:
     """A running question; ``done(value, failure text)`` is called once unless it was cancelled."""
 
-    def __init__(self, keeper: "Keeper", work: "Callable[[], Any]", done: "Callable[[Any, str], Any]", limit: "float") -> "None":
+    def __init__(
+        self, keeper: "Keeper", work: "Callable[[], Any]", done: "Callable[[Any, str], Any]", limit: "float"
+    ) -> "None":
         self._done = done
         self._data = b""
         inward, outward = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
-            _answer(work, inward, outward, keeper)
+            _answer(work, outward)
         os.close(outward)
         self._fd = inward
         os.set_blocking(inward, False)
@@ -38,7 +40,7 @@ class Helper:
         self._timer = keeper.loop.call_later(limit, lambda: self._end("no answer within %.0f s" % limit))
         keeper.loop.child(self._pid, self._exited)
 
-    def _exited(self, status: "int") -> "None":
+    def _exited(self, status: "int") -> "None":  # noqa: ARG002 an end is an end
         self._pid = 0
 
     def _readable(self) -> "None":
@@ -74,15 +76,17 @@ class Helper:
         close_quietly(self._fd)
         self._fd = -1
         if self._pid:
-            os.kill(self._pid, int(_signal.SIGKILL))
+            os.kill(self._pid, int(c_signal.SIGKILL))
 
 
-def in_child(keeper: "Keeper", work: "Callable[[], Any]", done: "Callable[[Any, str], Any]", limit: "float") -> "Helper":
+def in_child(
+    keeper: "Keeper", work: "Callable[[], Any]", done: "Callable[[Any, str], Any]", limit: "float"
+) -> "Helper":
     """Run work in a child and call ``done(value, "")`` or ``done(None, why)``; limit is in seconds. Raises OSError."""
     return Helper(keeper, work, done, limit)
 
 
-def _answer(work: "Callable[[], Any]", inward: "int", outward: "int", keeper: "Keeper") -> "None":
+def _answer(work: "Callable[[], Any]", outward: "int") -> "None":
     """Run in the child; never returns."""
     try:
         leave_agent((outward,))
@@ -103,9 +107,9 @@ def leave_agent(keep: "Any") -> "None":
     """
     from afield.agent.spawn import reset_signals
 
-    _signal.set_wakeup_fd(-1)
+    c_signal.set_wakeup_fd(-1)
     reset_signals()
-    _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)  # Python code expects the error, not the signal
+    c_signal.signal(c_signal.SIGPIPE, c_signal.SIG_IGN)  # Python code expects the error, not the signal
     for fd in open_descriptors():
         if fd > 2 and fd not in keep:
             close_quietly(fd)

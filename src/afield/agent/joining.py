@@ -1,4 +1,4 @@
-"""How a second login finds the agent that is there, or becomes the agent itself.  [P]
+"""How a second login finds the agent that is there, or becomes the agent itself  [P].
 
     connect ──taken──► hand over 0 and 1, sleep until the agent lets go, exit
        └──nobody──► lock ──got it──► bind, listen: be the agent
@@ -8,19 +8,18 @@ The lock (flock) is held for the agent's whole life and goes with it, even after
 No copying of bytes: the agent reads the second login's pipes itself. Only this file knows what crosses the socket.
 """
 
+import _socket
 import errno
 import fcntl
 import os
 import struct
 from time import monotonic, sleep
 
-import _socket
-
 from afield.agent import runfolder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional, Tuple
+    from typing import Any, Dict, List, Optional, Tuple
 
 HAND_OVER = b"J"
 TAKEN = b"K"
@@ -42,9 +41,10 @@ class Place:
         self.stem = stem
         self.identity = identity
         self.lock = -1
-        self.listener = None  # type: Any
+        self.listener: "Any" = None
 
     def path(self, suffix: "str") -> "str":
+        """Give the path of the file with this suffix."""
         return os.path.join(self.folder, self.stem + suffix)
 
 
@@ -171,7 +171,7 @@ def accept(listener: "Any") -> "Any":
 def take_descriptors(sock: "Any") -> "Optional[Tuple[int, int]]":
     """Receive a login's descriptors and say so; None when the message is something else. Raises BlockingIOError."""
     data, ancillary, _, _ = sock.recvmsg(16, _socket.CMSG_SPACE(_FDS.size))
-    fds = []
+    fds: "List[int]" = []
     for level, kind, payload in ancillary:
         if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
             whole = len(payload) // 4

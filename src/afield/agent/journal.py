@@ -1,4 +1,4 @@
-"""What a process printed and nobody has consumed yet.  [P]
+"""What a process printed and nobody has consumed yet  [P].
 
 One sequence of segments in the order in which they were read, both channels in it, because credit counts both together.
 ``sent`` was handed to the link and waits to be consumed; ``waiting`` was not handed over. Consumed segments go.
@@ -46,8 +46,8 @@ class Journal:
         self, open_spill: "Optional[Callable[[], int]]" = None, *, memory: "int" = MEMORY, spill: "int" = SPILL
     ) -> "None":
         self.produced = [0, 0]
-        self._sent = deque()  # type: Deque[Segment]
-        self._waiting = deque()  # type: Deque[Segment]
+        self._sent: "Deque[Segment]" = deque()
+        self._waiting: "Deque[Segment]" = deque()
         self._waiting_bytes = 0
         self._in_memory = 0  # of the waiting ones
         self._consumed = 0  # since the last rewind
@@ -79,6 +79,7 @@ class Journal:
 
     @property
     def disk(self) -> "int":
+        """Bytes that the spill file takes on disk."""
         return self._file_end
 
     def append(self, channel: "int", data: "bytes") -> "None":

@@ -1,4 +1,4 @@
-"""What outlives a link: the sessions, the processes, the run folder, and the decision to leave.  [P]
+"""What outlives a link: the sessions, the processes, the run folder, and the decision to leave  [P].
 
 The agent leaves IDLE seconds after the last link when no process is kept. A process is kept until a client has got all of it.
 Rules: a later login hands its descriptors over and sleeps; sessions that nobody takes up again are given up after LOST.
@@ -44,14 +44,14 @@ class Keeper:
         self.loop = loop
         self.info = info
         self.place = place
-        self.sessions = {}  # type: Dict[bytes, Session]
-        self.transports = set()  # type: Set[Transport]
-        self.processes = {}  # type: Dict[bytes, Process]
-        self.helpers = set()  # type: Set[int]
+        self.sessions: "Dict[bytes, Session]" = {}
+        self.transports: "Set[Transport]" = set()
+        self.processes: "Dict[bytes, Process]" = {}
+        self.helpers: "Set[int]" = set()
         self._idle = _seconds("AFIELD_IDLE", IDLE)
         self._leaving = False
         self._met = False
-        self._idle_timer = None  # type: Optional[Timer]
+        self._idle_timer: "Optional[Timer]" = None
         self._own_stderr = True
         identity = place.identity if place is not None else ""
         path = place.path(".procs") if place is not None else None
@@ -73,6 +73,7 @@ class Keeper:
         self._look_at_idle()
 
     def transport_over(self, transport: "Transport") -> "None":
+        """Forget a transport that was closed."""
         self.transports.discard(transport)
         if self._own_stderr:
             # The first login's stderr: holding it would keep that login's ssh waiting.
@@ -107,6 +108,7 @@ class Keeper:
         self._look_at_idle()
 
     def open_service(self, channel: "Channel", header: "Any") -> "None":
+        """Start what a new stream asks for. Raises AfieldError."""
         open_service(self, channel, header)
 
     def _accept(self) -> "None":
@@ -131,6 +133,7 @@ class Keeper:
         watch = self.loop.watch(sock.fileno(), READ, readable)
 
     def bridges(self) -> "int":
+        """Give the number of logins that sleep."""
         return sum(transport.has_bridge for transport in self.transports)
 
     # processes
@@ -140,16 +143,20 @@ class Keeper:
         return [process for process in self.processes.values() if not process.delivered]
 
     def process_runs(self, process: "Process") -> "None":
+        """Take note of a process that started."""
         self._records.started(process.pid)
         self._look_at_idle()
 
     def process_ended(self, process: "Process") -> "None":
+        """Take note of a process that ended; it may still be asked about."""
         self._records.ended(process.pid)
 
     def process_announced(self) -> "None":
+        """Take note that all of a process was handed over."""
         self._drop_ended()
 
     def forget_process(self, process: "Process") -> "None":
+        """Drop a process and what is kept of it."""
         if self.processes.get(process.id) is process:
             del self.processes[process.id]
             process.journal.close()

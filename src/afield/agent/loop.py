@@ -1,4 +1,4 @@
-"""One thread that waits for many things: file descriptors, timers, ended children, signals.  [P]
+"""One thread that waits for many things: file descriptors, timers, ended children, signals  [P].
 
 Rules: callbacks never block. One that raises is reported and its descriptor watched no more: a fault in one service must not end
 the processes of all others.
@@ -7,15 +7,16 @@ A number that is closed and opened again inside one batch of events never sees t
 Nothing here knows about links or processes.
 """
 
-import _signal
 import os
 import select
 from _heapq import heappop, heappush
 from time import monotonic
 
+from afield.agent.signals import c_signal
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional, Tuple
+    from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 READ = 1  # EPOLLIN and POLLIN on every system
 WRITE = 4  # EPOLLOUT and POLLOUT
@@ -53,6 +54,7 @@ class Timer:
         self.callback = callback
 
     def cancel(self) -> "None":
+        """Never call back."""
         self.callback = None
 
 
@@ -65,17 +67,17 @@ class Loop:
 
     def __init__(self) -> "None":
         self.batch = 0
-        self.report = lambda what: None  # type: Callable[[str], Any]
-        self.watches = {}  # type: Dict[int, Watch]
-        self.sources = []  # type: List[Any]
-        self.on_signal = {}  # type: Dict[int, Callable[[], Any]]
-        self._children = {}  # type: Dict[int, Callable[[int], Any]]
-        self._timers = []  # type: List[Tuple[float, int, Timer]]
+        self.report: "Callable[[str], Any]" = str
+        self.watches: "Dict[int, Watch]" = {}
+        self.sources: "List[Any]" = []
+        self.on_signal: "Dict[int, Callable[[], Any]]" = {}
+        self._children: "Dict[int, Callable[[int], Any]]" = {}
+        self._timers: "List[Tuple[float, int, Timer]]" = []
         self._serial = 0
         self._running = True
         self._signalled = False
         if hasattr(select, "epoll"):
-            self.poll = select.epoll()  # type: Any
+            self.poll: "Any" = select.epoll()
             self._scale = 1.0
         else:
             self.poll = select.poll()
@@ -84,7 +86,7 @@ class Loop:
         for fd in (self._wake_in, self._wake_out):
             os.set_blocking(fd, False)
         self.watch(self._wake_in, READ, self._woken)
-        _signal.set_wakeup_fd(self._wake_out)
+        c_signal.set_wakeup_fd(self._wake_out)
 
     # descriptors
 
@@ -113,10 +115,10 @@ class Loop:
     def handle_signal(self, number: "int", callback: "Optional[Callable[[], Any]]") -> "None":
         """Call back in the loop when the signal came; without a callback it is ignored from now on."""
         if callback is None:
-            _signal.signal(number, _signal.SIG_IGN)
+            c_signal.signal(number, c_signal.SIG_IGN)
             return
         self.on_signal[number] = callback
-        _signal.signal(number, self._noticed)
+        c_signal.signal(number, self._noticed)
 
     def _noticed(self, number: "int", frame: "Any") -> "None":
         """Leave everything to ``_woken``: the number is in the pipe."""
@@ -146,7 +148,7 @@ class Loop:
                     self.report("end of process %d" % pid)
 
     def _woken(self) -> "None":
-        numbers = set()
+        numbers: "Set[int]" = set()
         try:
             while True:
                 data = os.read(self._wake_in, 4096)

@@ -1,10 +1,9 @@
-"""Boot: become the agent, or hand the login over to the one that is there.  [P]
+"""Boot: become the agent, or hand the login over to the one that is there  [P].
 
 Rules: descriptors 0 and 1 are moved away and pointed elsewhere, so that a stray print cannot get into the stream; everything is
 close-on-exec; the process leaves the login's session, so that the end of the login is not its end.
 """
 
-import _signal
 import gc
 import os
 import sys
@@ -12,6 +11,7 @@ import sys
 from afield.agent import joining
 from afield.agent.helpers import open_descriptors
 from afield.agent.pumps import close_quietly
+from afield.agent.signals import c_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def serve(fd_in: "int", fd_out: "int", info: "Dict[str, Any]", place: "Any") -> 
     from afield.agent.loop import Loop
 
     loop = Loop()
-    loop.handle_signal(int(_signal.SIGCHLD), loop.reap)
-    for number in (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGPIPE, _signal.SIGTSTP):
+    loop.handle_signal(int(c_signal.SIGCHLD), loop.reap)
+    for number in (c_signal.SIGHUP, c_signal.SIGINT, c_signal.SIGQUIT, c_signal.SIGPIPE, c_signal.SIGTSTP):
         loop.handle_signal(int(number), None)
     keeper = Keeper(loop, info, place)
-    loop.handle_signal(int(_signal.SIGTERM), keeper.terminate)
+    loop.handle_signal(int(c_signal.SIGTERM), keeper.terminate)
     try:
         keeper.add_transport(fd_in, fd_out)
         if info.get("later") is not None:

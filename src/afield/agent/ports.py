@@ -1,13 +1,14 @@
-"""Connections from and to the place: TCP and unix sockets.  [P]
+"""Connections from and to the place: TCP and unix sockets  [P].
 
 ``_socket`` instead of ``socket``: the wrapper costs 10 to 26 ms to import. Each direction ends by itself (half-close).
 A listener binds where the client says and never wider; the agent itself opens no port.
 """
 
-import errno
-import os
+# ruff: noqa: ARG002  one interface for all services
 
 import _socket
+import errno
+import os
 
 from afield.agent.loop import READ, WRITE
 from afield.agent.pumps import Inflow, Outflow
@@ -64,17 +65,21 @@ class Connection(Service):
             self.closed()
 
     def data(self, data: "Any", err: "bool") -> "None":
+        """Pass bytes on, or keep them until there is a connection."""
         self._out.write(data)
 
     def ended(self) -> "None":
+        """Half-close towards the other end."""
         self._out.end()
         if not self._out.queued:
             self._finish_if_over()
 
     def sendable(self) -> "None":
+        """Read on."""
         self._in.resume()
 
     def closed(self) -> "None":
+        """Close the socket."""
         self._in.close()
         self._out.close()
         self._sock.close()
@@ -86,14 +91,14 @@ class Connect(Service):
     def __init__(self, keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "None":
         self._keeper = keeper
         self._channel = channel
-        self._early = []  # type: List[bytes]
+        self._early: "List[bytes]" = []
         self._ended = False
-        self._sock = None  # type: Any
-        self._watch = None  # type: Optional[Watch]
-        self._timer = None  # type: Optional[Timer]
-        self._addresses = []  # type: List[Any]
+        self._sock: "Any" = None
+        self._watch: "Optional[Watch]" = None
+        self._timer: "Optional[Timer]" = None
+        self._addresses: "List[Any]" = []
         self._name = ""
-        self._resolver = None  # type: Any
+        self._resolver: "Any" = None
         self._begin(header)
 
     def _begin(self, header: "Dict[str, Any]") -> "None":
@@ -171,12 +176,15 @@ class Connect(Service):
             connection.ended()
 
     def data(self, data: "Any", err: "bool") -> "None":
+        """Pass bytes on, or keep them until there is a connection."""
         self._early.append(bytes(data))  # bounded by the stream's credit: none is given back yet
 
     def ended(self) -> "None":
+        """Half-close towards the other end."""
         self._ended = True
 
     def closed(self) -> "None":
+        """Close the socket."""
         if self._timer is not None:
             self._timer.cancel()
         if self._watch is not None:
@@ -201,7 +209,7 @@ class Listen(Service):
         if not addresses:
             raise PortError("%s: expected a numeric address or localhost to listen on" % host)
         family, address, name = addresses[0]
-        self._sock = _socket.socket(family, _socket.SOCK_STREAM)
+        self._sock: "Any" = _socket.socket(family, _socket.SOCK_STREAM)
         try:
             self._sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
             self._sock.bind(address)
@@ -231,6 +239,7 @@ class Listen(Service):
         channel.service = Connection(self._keeper, channel, sock)
 
     def closed(self) -> "None":
+        """Close the socket."""
         self._watch.stop()
         self._sock.close()
 

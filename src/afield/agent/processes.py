@@ -1,4 +1,4 @@
-"""A program at the place that outlives its stream: pipes or terminal, journal, signals, exit.  [P]
+"""A program at the place that outlives its stream: pipes or terminal, journal, signals, exit  [P].
 
     starting ──exec──► running ──waitpid──► exited ──output read──► done ──all handed over──► announced
         └──exec failed──► the stream closes with the error
@@ -9,15 +9,15 @@ client is away it goes to the journal. A stream that the client closed on purpos
 How a program is started is in spawn.py; how terminals work in ptys.py.
 """
 
-import _signal
 import os
 from time import time
 
 from afield.agent import ptys, spawn
-from afield.agent.journal import ERR, OUT, Journal
+from afield.agent.journal import ERR, Journal
 from afield.agent.loop import READ
 from afield.agent.pumps import Inflow, Outflow, close_quietly, grow_pipe
 from afield.agent.session import Service
+from afield.agent.signals import c_signal
 from afield.errors import Cancelled, ProtocolError
 from afield.wire.messages import read_message
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 GRACE = 0.2  # seconds from exit to its announcement when a descendant holds the pipe
 HANGUP_WAIT = 5.0  # seconds from SIGHUP to SIGKILL
-TERMINAL_SIGNALS = (_signal.SIGHUP, _signal.SIGTERM, _signal.SIGKILL)  # meant for the whole session of a terminal
+TERMINAL_SIGNALS = (c_signal.SIGHUP, c_signal.SIGTERM, c_signal.SIGKILL)  # meant for the whole session of a terminal
 # A mark of a link that no link comes to.
 UNREACHED = 1 << 64
 # Discarding output reads this much at a time.
@@ -48,26 +48,26 @@ class Process(Service):
         self.pid = 0
         self.started = time()
         self.state = "starting"
-        self.status = None  # type: Optional[int]
+        self.status: "Optional[int]" = None
         self.ended_at = 0.0  # by the keeper's clock; 0.0 while it runs
-        self._mark = None  # type: Optional[int]
-        self._announced_to = None  # type: Optional[Session]
-        self.channel = None  # type: Optional[Channel]
+        self._mark: "Optional[int]" = None
+        self._announced_to: "Optional[Session]" = None
+        self.channel: "Optional[Channel]" = None
         self.journal = Journal(keeper.open_spill)
         self.stdin_count = 0
         self.stdin_ended = False
-        self._stdin = None  # type: Optional[Outflow]
-        self._flows = []  # type: List[Inflow]
+        self._stdin: "Optional[Outflow]" = None
+        self._flows: "List[Inflow]" = []
         self._master = -1
         self._carried = 0  # queued stdin that an earlier stream brought: no credit for it on this one
         self._owed = [0, 0]
         self._grace_over = False
         self._discard = False
         self._told = -1
-        self._told_watch = None  # type: Any
-        self._pending = []  # type: List[Any]
-        self._killer = None  # type: Optional[Timer]
-        self._outputs = []  # type: List[int]
+        self._told_watch: "Any" = None
+        self._pending: "List[Any]" = []
+        self._killer: "Optional[Timer]" = None
+        self._outputs: "List[int]" = []
 
     # start
 
@@ -152,7 +152,11 @@ class Process(Service):
 
     def _flow(self, number: "int", fd: "int") -> "Inflow":
         return Inflow(
-            self.keeper.loop, fd, self._room, lambda data: self._read(number, data), lambda _errno: self._finish_if_over()
+            self.keeper.loop,
+            fd,
+            self._room,
+            lambda data: self._read(number, data),
+            lambda _errno: self._finish_if_over(),
         )
 
     # output
@@ -198,23 +202,28 @@ class Process(Service):
         self._announce_if_done()
 
     def sendable(self) -> "None":
+        """Go on handing over."""
         self._pump()
 
     def consumed(self, total: "int") -> "None":
+        """Drop what the client does not need any more."""
         self.journal.consumed(total)
 
     def away(self) -> "None":
+        """Read on into the journal."""
         for flow in list(self._flows):
             flow.resume()
 
     # input
 
-    def data(self, data: "Any", err: "bool") -> "None":
+    def data(self, data: "Any", err: "bool") -> "None":  # noqa: ARG002 one interface for all services
+        """Write to the standard input."""
         self.stdin_count += len(data)
         if self._stdin is not None:
             self._stdin.write(data)
 
     def ended(self) -> "None":
+        """Close the standard input when all is written."""
         if not self.stdin_ended:
             self.stdin_ended = True
             if self._stdin is not None:
@@ -243,7 +252,7 @@ class Process(Service):
 
         Raises ProtocolError for what is not a signal number.
         """
-        if not isinstance(number, int) or not 0 <= number < _signal.NSIG:
+        if not isinstance(number, int) or not 0 <= number < c_signal.NSIG:
             raise ProtocolError("signal: expected a number, got %.80r" % (number,))
         if self.status is not None and self.state != "exited":
             return False  # the number of the group may belong to somebody else by now
@@ -360,10 +369,10 @@ class Process(Service):
         self._discard = True
         self.journal.close()
         if self.state == "starting":
-            self._pending.append({"signal": int(_signal.SIGHUP)})
+            self._pending.append({"signal": int(c_signal.SIGHUP)})
         else:
-            self.signal(int(_signal.SIGHUP))
-            self.signal(int(_signal.SIGCONT))  # a stopped program must be able to end
+            self.signal(int(c_signal.SIGHUP))
+            self.signal(int(c_signal.SIGCONT))  # a stopped program must be able to end
         if self._stdin is not None and self._master < 0:
             self._stdin.close()
         for flow in self._flows:
@@ -371,7 +380,7 @@ class Process(Service):
         self._killer = self.keeper.loop.call_later(HANGUP_WAIT, self._kill)
 
     def _kill(self) -> "None":
-        self.signal(int(_signal.SIGKILL))
+        self.signal(int(c_signal.SIGKILL))
 
     def abandoned(self) -> "None":
         """Live on without a client."""

@@ -1,4 +1,4 @@
-"""Pseudo-terminals: open one, size it, find who is in front.  [P]
+"""Pseudo-terminals: open one, size it, find who is in front  [P].
 
 Nothing here reads or writes: a terminal's bytes go through the pumps like a pipe's.
 """

@@ -1,4 +1,4 @@
-"""Bytes between a descriptor and a stream, one direction each, with back-pressure.  [P]
+"""Bytes between a descriptor and a stream, one direction each, with back-pressure  [P].
 
 ``Outflow`` writes what a stream brings and tells when it was taken; ``Inflow`` reads as much as a limit allows.
 Both own their descriptor and close it. A descriptor used in both directions is duplicated first, so that each side
@@ -65,12 +65,13 @@ class Outflow:
         self.queued = 0
         self._finish = finish
         self._loop = loop
-        self._queue = deque()  # type: Deque[memoryview]
-        self._watch = None  # type: Optional[Watch]
+        self._queue: "Deque[memoryview]" = deque()
+        self._watch: "Optional[Watch]" = None
         self._ending = False
 
     @property
     def closed(self) -> "bool":
+        """Whether the descriptor is closed."""
         return self.fd < 0
 
     def write(self, data: "Any") -> "None":
@@ -180,11 +181,12 @@ class Inflow:
         self._room = room
         self._data = data
         self._end = end
-        self._watch = None  # type: Optional[Watch]
+        self._watch: "Optional[Watch]" = None
         self.resume()
 
     @property
     def closed(self) -> "bool":
+        """Whether the descriptor is closed."""
         return self.fd < 0
 
     def resume(self) -> "None":
@@ -193,6 +195,7 @@ class Inflow:
             self._watch = self._loop.watch(self.fd, READ, self.ready)
 
     def pause(self) -> "None":
+        """Stop reading until ``resume``."""
         if self._watch is not None:
             self._watch.stop()
             self._watch = None

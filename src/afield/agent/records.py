@@ -1,11 +1,12 @@
-"""Which processes an agent started, on disk, so that the next agent can end those of one that was killed.  [P]
+"""Which processes an agent started, on disk, so that the next agent can end those of one that was killed  [P].
 
 A log of ``+pid starttime`` and ``-pid`` lines below one line that names the host: one small write per start and end. A pid is believed only
 when the start time in /proc/PID/stat (proc(5), field 22) is the same: pids are used again.
 """
 
-import _signal
 import os
+
+from afield.agent.signals import c_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,22 +34,25 @@ class Records:
     def __init__(self, path: "Optional[str]", identity: "str") -> "None":
         self._path = path
         self._identity = identity
-        self._live = {}  # type: Dict[int, str]
+        self._live: "Dict[int, str]" = {}
         self._size = 0
         self._fd = -1
         self._rewrite()
 
     def started(self, pid: "int") -> "None":
+        """Write down a process."""
         since = start_time(pid)
         if since is not None:
             self._live[pid] = since
             self._write("+%d %s\n" % (pid, since))
 
     def ended(self, pid: "int") -> "None":
+        """Write down that it ended."""
         if self._live.pop(pid, None) is not None:
             self._write("-%d\n" % pid)
 
     def close(self) -> "None":
+        """Close the file; it stays where it is."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -84,7 +88,7 @@ def orphans(text: "str", identity: "str") -> "List[int]":
     lines = text.split("\n")
     if lines[0] != identity.replace("\n", " "):
         return []
-    live = {}  # type: Dict[int, str]
+    live: "Dict[int, str]" = {}
     for line in lines[1:]:
         words = line[1:].split(" ")
         if line[:1] == "+" and len(words) == 2 and words[0].isdigit():
@@ -115,12 +119,12 @@ def signal_group(pid: "int", number: "int") -> "None":
 def end_orphans(pids: "List[int]") -> "None":
     """Ask the groups of these processes to end."""
     for pid in pids:
-        signal_group(pid, int(_signal.SIGHUP))
-        signal_group(pid, int(_signal.SIGCONT))
+        signal_group(pid, int(c_signal.SIGHUP))
+        signal_group(pid, int(c_signal.SIGCONT))
 
 
 def kill_orphans(since: "Dict[int, Optional[str]]") -> "None":
     """Kill those that are still the same processes."""
     for pid, started in since.items():
         if started is not None and start_time(pid) == started:
-            signal_group(pid, int(_signal.SIGKILL))
+            signal_group(pid, int(c_signal.SIGKILL))

@@ -1,4 +1,4 @@
-"""Where the agent's socket, lock, records and log live, and which agent belongs to this host.  [P]
+"""Where the agent's socket, lock, records and log live, and which agent belongs to this host  [P].
 
 Rules: a folder is used only when it is ours, mode 0700 and no symlink. One agent per user, release and *host*; a host is told by
 what a process would notice: boot, host name, process and network namespace, root file system, batch job. Two containers that

@@ -1,4 +1,4 @@
-"""Which service a stream's ``do`` asks for.  [P]
+"""Which service a stream's ``do`` asks for  [P].
 
 A table of names; a service's module is imported on first use, because a run of ``true`` needs no ports and no facts.
 """
@@ -43,7 +43,8 @@ def _attach(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "
     process = keeper.processes.get(header["id"])
     if process is None:
         raise NoSuchProcess(
-            "no process of this id is kept there", hint="it ended long ago, or the agent there was killed or the host rebooted"
+            "no process of this id is kept there",
+            hint="it ended long ago, or the agent there was killed or the host rebooted",
         )
     process.attach(channel, header["out"], header["err"])
     return process
@@ -73,11 +74,11 @@ def _call(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "Se
     return Call(keeper, channel, header)
 
 
-TABLE = {
+TABLE: "Dict[str, Callable[[Keeper, Channel, Dict[str, Any]], Service]]" = {
     "process": _process,
     "attach": _attach,
     "files": _files,
     "connect": _connect,
     "listen": _listen,
     "call": _call,
-}  # type: Dict[str, Callable[[Keeper, Channel, Dict[str, Any]], Service]]
+}

@@ -1,9 +1,11 @@
-"""One client's session: a ``wire.Link``, its streams, and the transport of the moment.  [P]
+"""One client's session: a ``wire.Link``, its streams, and the transport of the moment  [P].
 
 A session outlives its transports. ``Channel`` is what a service holds of its stream; ``Service`` lists what a service is told.
 Rules: a fault of one stream ends that stream; bytes that the protocol does not allow end the transport and the session,
 but not the processes in it. What the services do must not go in here.
 """
+
+# ruff: noqa: ARG002  each row of the table takes the event
 
 from afield.errors import AfieldError, InternalError, ProtocolError
 from afield.wire import events
@@ -70,25 +72,31 @@ class Channel:
         return self.open and self.session.near
 
     def sendable(self) -> "int":
+        """Bytes that may be sent now; after 0 the service is told when there is room."""
         return self.session.link.sendable(self.id) if self.open else 0
 
     def send(self, data: "bytes", *, err: "bool" = False) -> "None":
+        """Send data, at most ``sendable()`` bytes."""
         if self.open:
             self.session.link.send(self.id, data, err=err)
 
     def message(self, value: "Any") -> "None":
+        """Send a value behind the data."""
         if self.open:
             self.session.link.send_message(self.id, value)
 
     def end(self) -> "None":
+        """Say that no more data follows."""
         if self.open:
             self.session.link.send_end(self.id)
 
     def consumed(self, count: "int") -> "None":
+        """Give credit for count received bytes back."""
         if self.open and count:
             self.session.link.consumed(self.id, count)
 
     def close(self, error: "Optional[AfieldError]" = None) -> "None":
+        """End the stream: in order, or at once with an error."""
         if self.open:
             self.open = False
             self.session.channels.pop(self.id, None)
@@ -103,13 +111,13 @@ class Session:
         self.id = session
         self.secret = secret
         self.link = Link(AGENT, session, secret, now=now)
-        self.channels = {}  # type: Dict[int, Channel]
-        self.transport = None  # type: Optional[Transport]
+        self.channels: "Dict[int, Channel]" = {}
+        self.transport: "Optional[Transport]" = None
         self.near = False
         self.lost_at = now  # when the last transport went, while there is none
         self.over = False
         self.said_bye = False
-        self._table = {
+        self._table: "Dict[Any, Callable[[Any], None]]" = {
             events.Data: self._on_data,
             events.Sendable: self._on_sendable,
             events.Consumed: self._on_consumed,
@@ -121,7 +129,7 @@ class Session:
             events.Refused: self._on_refused,
             events.Pong: self._on_pong,
             events.Bye: self._on_bye,
-        }  # type: Dict[Any, Callable[[Any], None]]
+        }
 
     # transport
 

@@ -1,4 +1,4 @@
-"""Start a program: fork, set the child up, execute it, and learn of a failure.  [P]
+"""Start a program: fork, set the child up, execute it, and learn of a failure  [P].
 
 fork and exec by hand because ``subprocess`` costs 12 to 31 ms to import and cannot make a terminal the controlling one.
 What fails in the child (folder, program) comes back through a close-on-exec pipe as a stage and an errno, so the agent
@@ -6,10 +6,10 @@ never waits for it. The child starts with default signals, an empty signal mask,
 No streams, no journal in here.
 """
 
-import _signal
 import errno
 import os
 
+from afield.agent.signals import c_signal
 from afield.errors import (
     AfieldError,
     CommandNotExecutable,
@@ -37,17 +37,17 @@ class Request:
     __slots__ = ("argv", "cwd", "env", "id", "label", "login", "mkdir", "tty", "unset")
 
     def __init__(self, header: "Dict[str, Any]") -> "None":
-        self.argv = [_no_nul(item, "argv") for item in header["argv"]]  # type: List[bytes]
-        self.cwd = header["cwd"]  # type: Optional[bytes]
+        self.argv: "List[bytes]" = [_no_nul(item, "argv") for item in header["argv"]]
+        self.cwd: "Optional[bytes]" = header["cwd"]
         _no_nul(self.cwd or b"", "cwd")
         # Names are latin-1 text on the wire because map keys are text; the system knows bytes.
-        self.env = {_latin(name): _no_nul(value, "env") for name, value in header["env"].items()}  # type: Dict[bytes, bytes]
-        self.unset = [_latin(name) for name in header["unset"]]  # type: List[bytes]
-        self.tty = header["tty"]  # type: Optional[Dict[str, Any]]
-        self.login = header["login"]  # type: bool
-        self.mkdir = header["mkdir"]  # type: bool
-        self.label = header["label"]  # type: str
-        self.id = header["id"]  # type: bytes
+        self.env: "Dict[bytes, bytes]" = {_latin(name): _no_nul(value, "env") for name, value in header["env"].items()}
+        self.unset: "List[bytes]" = [_latin(name) for name in header["unset"]]
+        self.tty: "Optional[Dict[str, Any]]" = header["tty"]
+        self.login: "bool" = header["login"]
+        self.mkdir: "bool" = header["mkdir"]
+        self.label: "str" = header["label"]
+        self.id: "bytes" = header["id"]
         if not self.argv and not self.login:
             raise ProtocolError("argv: expected a program, got nothing")
 
@@ -60,7 +60,7 @@ def _no_nul(value: "bytes", name: "str") -> "bytes":
 
 def _latin(name: "Any") -> "bytes":
     try:
-        data = name.encode("latin-1")  # type: bytes
+        data: "bytes" = name.encode("latin-1")
     except (AttributeError, UnicodeError):
         raise ProtocolError("environment: expected a latin-1 name, got %.80r" % (name,)) from None
     if not data or b"=" in data or b"\0" in data:
@@ -164,9 +164,7 @@ def error_for(report: "bytes", request: "Request") -> "AfieldError":
     return SpawnFailed("%s: could not be started there: %s" % (program, why))
 
 
-def fork_exec(
-    request: "Request", stdio: "Sequence[int]", *, controlling: "bool", size: "Optional[Tuple[int, int]]" = None
-) -> "Tuple[int, int]":
+def fork_exec(request: "Request", stdio: "Sequence[int]", *, controlling: "bool") -> "Tuple[int, int]":
     """Start it with these three descriptors as 0, 1, 2; give pid and the pipe that ends (success) or tells why not.
 
     Raises SpawnFailed when the system cannot fork. The pipe is non-blocking; ``error_for`` reads what it tells.
@@ -204,7 +202,7 @@ def _child(
     """Become the program or report and exit; never returns."""
     stage = b"setup"
     try:
-        _signal.set_wakeup_fd(-1)
+        c_signal.set_wakeup_fd(-1)
         reset_signals()
         os.setsid()
         tell = _wire_up(tell, stdio)
@@ -237,13 +235,13 @@ def _report(tell: "int", stage: "bytes", number: "int") -> "None":
 
 def reset_signals() -> "None":
     """Give every signal its default action and unblock all: Python ignores SIGPIPE, a login may ignore more."""
-    for number in range(1, _signal.NSIG):
+    for number in range(1, c_signal.NSIG):
         try:
-            if _signal.getsignal(number) != _signal.SIG_DFL:
-                _signal.signal(number, _signal.SIG_DFL)
+            if c_signal.getsignal(number) != c_signal.SIG_DFL:
+                c_signal.signal(number, c_signal.SIG_DFL)
         except (OSError, ValueError, RuntimeError):  # KILL, STOP, and the ones that the C library keeps
             pass
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
+    c_signal.pthread_sigmask(c_signal.SIG_SETMASK, [])
 
 
 def _wire_up(tell: "int", stdio: "Sequence[int]") -> "int":

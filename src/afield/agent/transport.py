@@ -1,4 +1,4 @@
-"""A pair of descriptors that carries one session's bytes: reads the client's hello, then moves bytes.  [P]
+"""A pair of descriptors that carries one session's bytes: reads the client's hello, then moves bytes  [P].
 
 Rules: reads go into one buffer shared by all (``readv``), writes are gathered (``writev``); what the link gave out is written
 completely or the transport is lost. Which session a hello belongs to is the keeper's decision.
@@ -25,6 +25,8 @@ BUFFER_SIZE = 262144
 PIECES = 512
 # A client sends its hello at once; one that does not within this time is not a client.
 HELLO_WAIT = 120.0
+# Seconds for the rest of the input once nobody reads our output: it lies in a pipe already.
+LAST_WORDS = 2.0
 
 _buffer = bytearray(BUFFER_SIZE)
 _view = memoryview(_buffer)
@@ -35,13 +37,14 @@ class Transport:
 
     def __init__(self, keeper: "Keeper", fd_in: "int", fd_out: "int", bridge: "Any" = None) -> "None":
         self.keeper = keeper
-        self.session = None  # type: Optional[Session]
+        self.session: "Optional[Session]" = None
         self.open = True
         self._in, self._out = fd_in, fd_out
         self._bridge = bridge
+        self._mute = False
         self._hello = b""
-        self._chunks = []  # type: List[Any]
-        self._blocked = None  # type: Optional[Watch]
+        self._chunks: "List[Any]" = []
+        self._blocked: "Optional[Watch]" = None
         for fd in (fd_in, fd_out):
             os.set_blocking(fd, False)
             grow_pipe(fd)
@@ -51,7 +54,7 @@ class Transport:
     @property
     def idle(self) -> "bool":
         """Whether everything that was given to ``write`` is written."""
-        return self.open and not self._chunks
+        return self.open and not self._chunks and not self._mute
 
     def write(self, chunks: "List[Any]") -> "None":
         """Write pieces in order; the rest is kept. A dead descriptor loses the transport."""
@@ -76,6 +79,7 @@ class Transport:
 
     @property
     def has_bridge(self) -> "bool":
+        """Whether a login sleeps for this transport."""
         return self._bridge is not None
 
     def refuse(self, answer: "bytes") -> "None":
@@ -132,16 +136,25 @@ class Transport:
                 self._blocked = self.keeper.loop.watch(self._out, WRITE, self._write)
             return
         except OSError:
-            self._lost()
+            self._reader_gone()
             return
         self._chunks = []
         if self._blocked is not None:
             self._blocked.stop()
             self._blocked = None
 
+    def _reader_gone(self) -> "None":
+        """Read what still lies in the pipe: the client's last words may be a goodbye."""
+        self._mute = True
+        self._chunks = []
+        if self._blocked is not None:
+            self._blocked.stop()
+            self._blocked = None
+        self.keeper.loop.call_later(LAST_WORDS, self._lost)
+
     def _lost(self) -> "None":
         session = self.session
-        if session is not None:
+        if session is not None and session.transport is self:
             session.lose_transport(self.keeper.now())
         self.close()
 

@@ -110,7 +110,9 @@ def _parse(line: bytes) -> dict[str, Any]:
 
 
 def _failure(value: dict[str, Any]) -> AfieldError:
-    return from_value({"code": str(value.get("error", "agent-broken")), "text": str(value.get("text", "no reason given"))})
+    return from_value(
+        {"code": str(value.get("error", "agent-broken")), "text": str(value.get("text", "no reason given"))}
+    )
 
 
 def _reply(value: dict[str, Any], noise: str) -> Reply:

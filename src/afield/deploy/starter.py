@@ -31,7 +31,7 @@ def render(bundle: Bundle, home: str | None = None) -> str:
     """
     if home is not None and ("\0" in home or not home.startswith("/")):
         raise UsageError(f"expected an absolute folder as AFIELD_HOME of the place, got {home!r}")
-    arguments = f"HASH = '{bundle.sha256}'\nSIZE = {len(bundle.data)}\nHOME = {ascii(home or '')}\n"
+    arguments = f"HASH = '{bundle.sha256}'\nSIZE = {len(bundle.data)}\nHOME = {home or ''!a}\n"
     packed = base64.b64encode(zlib.compress((arguments + _stage1()).encode("ascii"), 9)).decode("ascii")
     text = f'import binascii,zlib;exec(zlib.decompress(binascii.a2b_base64("{packed}")))'
     if len(text) > LARGEST:

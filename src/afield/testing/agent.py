@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 from afield.deploy.bundle import Bundle, build
 from afield.deploy.reply import Reply, ReplyReader
@@ -144,7 +144,7 @@ class AgentDriver:
         self._connected = False
         self._early = b""
 
-    def __enter__(self) -> AgentDriver:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
