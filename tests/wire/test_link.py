@@ -607,6 +607,32 @@ def test_a_large_replay_leaves_in_pieces():
     assert before
 
 
+def test_nothing_new_leaves_before_the_replay_is_through():
+    pair, stream = opened()
+    pair.client.send(stream, b"a" * 100000)
+    pair.client.data_to_send()
+    for _ in range(2):
+        pair.drop()
+        pair.client.transport_opened(pair.clock.now)
+        pair.agent.transport_opened(pair.clock.now)
+        pair.move(pair.client, pair.agent)
+        pair.move(pair.agent, pair.client)
+        pair.client.send(stream, b"b" * 1000)
+        pair.move(pair.client, pair.agent, 1)
+    pair.pump()
+    data = b"".join(event.data for event in pair.take_events()[1] if type(event) is events.Data)
+    assert data == b"a" * 100000 + b"b" * 2000
+
+
+def test_a_new_transport_is_measured_anew():
+    pair, _ = opened()
+    pair.client._out.window.size = LIMITS.window_most
+    pair.drop()
+    assert pair.client.statistics()["window"] == LIMITS.window_most
+    pair.connect()
+    assert pair.client.statistics()["window"] == LIMITS.window_start
+
+
 def test_statistics_name_what_people_ask_for():
     pair, _ = opened()
     numbers = pair.client.statistics()

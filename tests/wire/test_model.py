@@ -14,6 +14,7 @@ from afield.wire.link import AGENT, CLIENT, Link
 LIMITS = Limits(
     frame=64, message=512, initial_credit=256, window=1024, stream_queue=512, control=4096, streams=4, window_start=512,
     window_least=256, window_most=2048, slack=4096, refusal=4096, sparse=32, ack_bytes=64, batch=6,
+    joined=20,
 )  # fmt: skip
 SIDES = st.sampled_from([CLIENT, AGENT])
 PICK = st.integers(0, 7)

@@ -28,6 +28,7 @@ class Limits:
 
     # -- the whole link
     batch = 64  # buffers per writev: IOV_MAX is 1024 on Linux, 16 by POSIX; 256 KiB of frames need 8
+    joined = 4 * KIB  # up to here copying frames into one buffer is cheaper than one more entry of the vector
     window_least = 128 * KIB  # two frames in flight keep a loopback pipe busy
     window_start = 256 * KIB
     window_most = 16 * MIB  # 160 MB/s at 100 ms, and the memory that a lost transport may cost

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     Buffers = List[Union[bytes, memoryview]]
 
 CONTROL, SPARSE, BULK, IDLE = "control", "sparse", "bulk", ""
-SMALL = 4096  # bytes; below this copying into one buffer is cheaper than another entry of the vector
 
 
 class Schedule:
@@ -27,7 +26,6 @@ class Schedule:
 
     def __init__(self, limits: "Limits") -> "None":
         self._limits = limits
-        self._small = min(SMALL, limits.frame)
         self.control: "Deque[bytes]" = deque()
         self.control_size = 0
         self.sparse: "Deque[Stream]" = deque()
@@ -62,7 +60,7 @@ class Schedule:
             # Many frames of a few bytes each make one buffer.
             piece = [control.popleft()]
             length = len(piece[0])
-            while control and length + len(control[0]) <= self._small:
+            while control and length + len(control[0]) <= self._limits.joined:
                 piece.append(control.popleft())
                 length += len(piece[-1])
             out.append(piece[0] if len(piece) == 1 else b"".join(piece))
@@ -115,10 +113,10 @@ class Schedule:
             length = len(data)
             pieces = [data]
             # Small writes of the user share one frame.
-            while queue and queue[0][0] == kind and length + len(queue[0][1]) <= self._small:
+            while queue and queue[0][0] == kind and length + len(queue[0][1]) <= self._limits.joined:
                 pieces.append(queue.popleft()[1])
                 length += len(pieces[-1])
-            if length <= self._small:
+            if length <= self._limits.joined:
                 out.append(header(kind, stream.id, length) + b"".join(pieces))
             else:
                 out.append(header(kind, stream.id, length))
