@@ -94,35 +94,29 @@ class Bench:
         asyncio.run(self._afield())
 
     async def _afield(self) -> None:
-        async with self.link() as connection:
-            session = self.session(connection, self.source, self.fresh("afield"))
-            try:
-                await session.start()
-            finally:
-                self.stop_clock()
-                await session.close()
+        async with self.up(self.source, self.fresh("afield")):
+            self.stopped = time.perf_counter()
 
     @contextlib.asynccontextmanager
-    async def link(self):
+    async def up(self, here: Path, there: Path):
+        """A link and a session that did its first sync; nothing of an earlier one is left."""
         connection = Connection(plugins.transport_for("ssh://box", {"ssh": self.ssh}))
-        try:
-            await connection.open()
-            yield connection
-        finally:
-            await connection.close()
 
-    def session(self, connection: Connection, here: Path, there: Path) -> Session:
         async def far():
+            await connection.open()
             return open_there(connection, os.fsencode(there))
 
         chosen = Settings(
             here=os.fsencode(here), there=os.fsencode(there), place="ssh://box", store=str(self.fresh("base"))
         )
-        shutil.rmtree(here / ".afield", ignore_errors=True)
-        return Session(local_worker, far, chosen)
-
-    def stop_clock(self) -> None:
-        self.stopped = time.perf_counter()
+        session = Session(local_worker, far, chosen)
+        try:
+            await session.start()
+            yield session
+        finally:
+            await session.close()
+            await connection.close()
+            shutil.rmtree(here / ".afield", ignore_errors=True)
 
     def time(self, action) -> float:
         self.stopped = None
@@ -144,10 +138,9 @@ def uploads(bench: Bench, peers: list[str], rounds: int) -> dict[str, list[float
 
 async def live(bench: Bench, saves: int) -> list[float]:
     """Seconds from the end of a save here until a reader there sees it (polled without pause in between)."""
-    async with bench.link() as connection:
-        there = bench.fresh("live")
-        session = bench.session(connection, bench.source, there)
-        await session.start()
+    there = bench.fresh("live")
+    async with bench.up(bench.source, there) as session:
+        await session.flush()
         rnd = random.Random(2)
         found = []
         for number in range(saves):
@@ -166,7 +159,6 @@ async def live(bench: Bench, saves: int) -> list[float]:
                     raise TimeoutError("a save did not arrive within 10 s")
             found.append(time.perf_counter() - before)
             await asyncio.sleep(rnd.random() * 0.04)
-        await session.close()
     return found
 
 

@@ -6,7 +6,6 @@ import os
 import pytest
 
 from afield.errors import GuardRefused, NeedsConfirmation, RootMissing, WrongIdentity
-from afield.sync import notice
 
 
 def test_what_is_on_one_side_alone_comes_to_the_other(pair):
@@ -160,15 +159,13 @@ def test_an_emptied_place_is_not_taken_as_a_wish_to_delete(pair):
     asyncio.run(body())
 
 
-def test_a_large_first_sync_asks_and_names_the_biggest_folders(pair, monkeypatch):
-    monkeypatch.setattr(notice, "LIMIT_BYTES", 1000)
-
+def test_a_large_first_sync_asks_and_names_the_biggest_folders(pair):
     async def body():
         (pair.here / "data").mkdir()
         (pair.here / "data" / "big").write_bytes(bytes(5000))
         (pair.here / "src").mkdir()
         (pair.here / "src" / "small").write_bytes(bytes(10))
-        session = pair.session()
+        session = pair.session(ask_bytes=1000)
         try:
             with pytest.raises(NeedsConfirmation) as caught:
                 await session.start()
@@ -179,8 +176,9 @@ def test_a_large_first_sync_asks_and_names_the_biggest_folders(pair, monkeypatch
             assert pair.tree("there") == {}
             with pytest.raises(NeedsConfirmation):
                 await session.start(allow=4000)
+            (pair.here / "src" / "more").write_bytes(bytes(10))
             await session.start(allow=6000)
-            assert len(pair.equal()) == 4
+            assert len(pair.equal()) == 5
         finally:
             await session.close()
 

@@ -81,6 +81,11 @@ class BaseStore:
         """Whether it was loaded."""
         return self._db is not None
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file to load."""
+        return os.path.exists(self.path)
+
     def load(self, pair: Mapping[str, str]) -> Loaded:
         """Open the store and read it all. ``pair`` names what it belongs to (identity, mode, folders).
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from afield.sync import outcome as outcomes
 from afield.sync.limits import Impossible, possible
+from afield.sync.outcome import Done, Plan
 from afield.sync.side import together
 from afield.sync.transfer import Progress, Result, transfer
 from afield.tree.reconcile import Change, Outcome, reconcile, undecided
@@ -19,9 +20,9 @@ from afield.tree.reconcile import Change, Outcome, reconcile, undecided
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from afield.sync.outcome import Plan
     from afield.sync.picture import Picture
     from afield.sync.side import Side
+    from afield.tree.entries import Node, Stat
 
 # Rows that are written without leaving the loop's thread: less than a millisecond.
 ROWS_INLINE = 200
@@ -160,13 +161,11 @@ def _possible(side: Side, changes: list[Change]) -> tuple[list[Change], list[Imp
 
 async def carry_out(
     picture: Picture, plan: Plan, on_progress: Callable[[Progress], None] | None = None
-) -> tuple[list[Result], list[Result]]:
-    """Do what the plan says, on both sides at once; gives the results here and there."""
+) -> tuple[Done, Done]:
+    """Do what the plan says, on both sides at once; gives what was done here and there."""
     progress = Progress(on_progress)
     progress.expect(plan.to_here)
     progress.expect(plan.to_there)
-    if not plan.to_here and not plan.to_there:
-        return [], []
     in_here, in_there = await together(
         _one_way(picture.there, picture.here, plan.to_here, plan, progress),
         _one_way(picture.here, picture.there, plan.to_there, plan, progress),
@@ -174,24 +173,30 @@ async def carry_out(
     return in_here, in_there
 
 
-async def _one_way(source: Side, target: Side, ops: list[outcomes.Op], plan: Plan, progress: Progress) -> list[Result]:
+async def _one_way(source: Side, target: Side, ops: list[outcomes.Op], plan: Plan, progress: Progress) -> Done:
     entries = plan.here if source.name == "here" else plan.there
-    if not ops:
-        return []
+    after: dict[bytes, tuple[Node | None, Stat | None]] = {}
 
-    def note(result: Result) -> None:
-        if result.outcome == "ok":
+    def note(results: list[Result]) -> None:
+        for result in results:
+            if result.outcome != "ok":
+                continue
             for path, node, stat in outcomes.left_by(result, plan.new):
+                after[path] = node, stat
                 target.wrote(path, node, stat)
             if result.digest is not None:
-                source.read(result.op["path"], entries[result.op["path"]].stat, result.digest)
+                path = result.op["path"]
+                source.read(path, entries[path].stat, result.digest)
 
-    return await transfer(
-        source.asked(), target.asked(), ops, entry_of=entries.__getitem__, progress=progress, on_result=note
+    if not ops:
+        return Done([], after)
+    results = await transfer(
+        source.asked(), target.asked(), ops, entry_of=entries.__getitem__, progress=progress, on_results=note
     )
+    return Done(results, after)
 
 
-async def remember(picture: Picture, plan: Plan, results: tuple[list[Result], list[Result]]) -> Report:
+async def remember(picture: Picture, plan: Plan, results: tuple[Done, Done]) -> Report:
     """Write what both sides confirmed to the base, note what failed; the cycle is over."""
     in_here, in_there = results
     learned = outcomes.learn(plan, in_here, in_there)
@@ -209,7 +214,9 @@ async def remember(picture: Picture, plan: Plan, results: tuple[list[Result], li
     picture.conflicts = {conflict.path: conflict for conflict in plan.conflicts}
     picture.compare_all = False
     moved = sum(op["size"] for op in (*plan.to_here, *plan.to_there) if op["op"] == "put")
-    return Report(len(plan.paths), len(in_here), len(in_there), moved, len(learned.failed), len(plan.conflicts))
+    return Report(
+        len(plan.paths), len(in_here.results), len(in_there.results), moved, len(learned.failed), len(plan.conflicts)
+    )
 
 
 def _note_failures(picture: Picture, plan: Plan, failed: Iterable[tuple[str, Result]]) -> None:

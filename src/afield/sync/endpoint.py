@@ -9,6 +9,7 @@ The words are those of docs/development/files-service.md.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 from afield.errors import AfieldError, Cancelled, LinkTimeout, ProtocolError, from_value
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from afield.sync.channel import ByteChannel
+
+log = logging.getLogger(__name__)
 
 
 class Request:
@@ -147,6 +150,10 @@ class Endpoint:
                 self._record(record)
         except ProtocolError as error:
             self._end(error)
+        except Exception as error:
+            # Whatever the peer sent that our code did not expect: this worker is not to be trusted any further.
+            log.exception("%s: an answer could not be taken", self.name)
+            self._end(ProtocolError(f"{self.name}: an answer of the files worker is not usable: {error!r:.200}"))
 
     def _record(self, record: Any) -> None:
         if not (isinstance(record, list) and len(record) == 3 and isinstance(record[0], int)):

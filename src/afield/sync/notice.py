@@ -41,11 +41,11 @@ def notice(ops: Iterable[dict[str, Any]]) -> Notice:
     return Notice(sum(files.values()), sum(sizes.values()), biggest)
 
 
-def check(found: Notice, allowed: int | None) -> None:
-    """Raise NeedsConfirmation when the amount is above the limit and above what was ``allowed`` (bytes)."""
+def check(found: Notice, allowed: int | None, *, limits: tuple[int, int] = (LIMIT_BYTES, LIMIT_FILES)) -> None:
+    """Raise NeedsConfirmation when the amount is above the limits (bytes, files) and above what was ``allowed`` (bytes)."""
     if allowed is not None and found.size <= allowed:
         return
-    if found.size <= LIMIT_BYTES and found.files <= LIMIT_FILES:
+    if found.size <= limits[0] and found.files <= limits[1]:
         return
     folders = ", ".join(f"{show(top)}/ ({size / 1e6:,.0f} MB)" for top, _, size in found.biggest)
     raise NeedsConfirmation(

@@ -14,7 +14,7 @@ from afield.tree.plan import ops_for
 from afield.tree.reconcile import Conflict, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
     from afield.sync.transfer import Result
 
@@ -37,6 +37,13 @@ class Plan(NamedTuple):
     conflicts: list[Conflict]
     stuck: set[bytes]
     everything: bool
+
+
+class Done(NamedTuple):
+    """What became of one side's ops: a result each, and per path what the successful ones left (node, stat)."""
+
+    results: list[Result]
+    after: dict[bytes, tuple[Node | None, Stat | None]]
 
 
 class Learned(NamedTuple):
@@ -78,59 +85,50 @@ def plan(
     )
 
 
-def node_after(op: Op, new: Node | None, digest: bytes | None) -> Node | None:
-    """What stands at the op's path once it was done; ``digest`` is that of the bytes that went over."""
-    if op["op"] == "put":
-        assert digest is not None
-        return Node("f", bool(op["executable"]), digest)
-    return FOLDER if op["op"] == "dir" else new
-
-
-def left_by(result: Result, new: Mapping[bytes, Node | None]) -> Iterator[tuple[bytes, Node | None, Stat | None]]:
+def left_by(result: Result, new: Mapping[bytes, Node | None]) -> tuple[tuple[bytes, Node | None, Stat | None], ...]:
     """(path, node, stat) of what a successful op left behind; None for nothing."""
     op = result.op
-    if op["op"] == "move":
-        yield op["path"], None, None
-        yield op["to"], new[op["to"]], result.stat
-        return
-    node = node_after(op, new[op["path"]], result.digest)
-    yield op["path"], node, None if node is None else result.stat or NO_STAT
+    kind, path = op["op"], op["path"]
+    if kind == "put":
+        return ((path, Node("f", op["executable"], result.digest), result.stat),)
+    if kind == "move":
+        return (path, None, None), (op["to"], new[op["to"]], result.stat)
+    node = FOLDER if kind == "dir" else new[path]
+    return ((path, node, None if node is None else result.stat or NO_STAT),)
 
 
-def learn(plan: Plan, in_here: Sequence[Result], in_there: Sequence[Result]) -> Learned:
-    """Say what may be remembered after these results."""
+def learn(plan: Plan, in_here: Done, in_there: Done) -> Learned:
+    """Say what may be remembered after this."""
     learned = Learned({}, [], [])
     bad: set[bytes] = set()
-    after: dict[bytes, Node | None] = {}
-    stats: dict[str, dict[bytes, Stat]] = {"here": {}, "there": {}}
-    for side, results in (("here", in_here), ("there", in_there)):
-        for result in results:
+    for side, done in (("here", in_here), ("there", in_there)):
+        for result in done.results:
             if result.outcome != "ok":
                 learned.failed.append((side, result))
                 bad.update(path for path in (result.op["path"], result.op.get("to")) if path)
-                continue
-            for path, node, stat in left_by(result, plan.new):
-                # Of two sides that both got something, the one that got the bytes knows the content.
-                if node is None or after.get(path) is None or result.digest is not None:
-                    after[path] = node
-                if stat is not None:
-                    stats[side][path] = stat
-    for path, node in after.items():
-        if path in bad:
-            continue
-        if node is None:
-            learned.gone.append(path)
-            continue
-        here = stats["here"].get(path) or _stat(plan.here, path)
-        there = stats["there"].get(path) or _stat(plan.there, path)
-        if here is not None and there is not None:
-            learned.rows[path] = Row(node, here, there)
+    for path, (node, stat) in in_here.after.items():
+        if path not in bad:
+            other = in_there.after.get(path) or (None, _stat(plan.there, path))
+            # Of two sides that both got something, the one that got the bytes knows the content.
+            _learn(learned, path, known(node, other[0]), stat, other[1])
+    for path, (node, stat) in in_there.after.items():
+        if path not in bad and path not in in_here.after:
+            _learn(learned, path, node, _stat(plan.here, path), stat)
     for path, node in plan.agreed:
-        if node is None:
-            learned.gone.append(path)
-        else:
-            learned.rows[path] = Row(node, plan.here[path].stat, plan.there[path].stat)
+        _learn(learned, path, node, _stat(plan.here, path), _stat(plan.there, path))
     return learned
+
+
+def known(one: Node | None, other: Node | None) -> Node | None:
+    """Of two nodes that stand for the same the one whose content is known."""
+    return other if other is not None and (one is None or one.content is None) else one
+
+
+def _learn(learned: Learned, path: bytes, node: Node | None, here: Stat | None, there: Stat | None) -> None:
+    if node is None:
+        learned.gone.append(path)
+    elif here is not None and there is not None:
+        learned.rows[path] = Row(node, here, there)
 
 
 def _stat(entries: Mapping[bytes, Entry], path: bytes) -> Stat | None:

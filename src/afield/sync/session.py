@@ -42,7 +42,10 @@ NOTES = 20
 
 
 class Settings(NamedTuple):
-    """What a session needs to know. ``place`` names the far end (its text is part of what the store belongs to)."""
+    """What a session needs to know. ``place`` names the far end (its text is part of what the store belongs to).
+
+    ``ask_bytes``, ``ask_files``: a first sync of more is asked about.
+    """
 
     here: bytes
     there: bytes
@@ -51,6 +54,8 @@ class Settings(NamedTuple):
     mode: str = "two-way-safe"
     ignore: tuple[str, ...] = ()
     history: bool = True
+    ask_bytes: int = notice.LIMIT_BYTES
+    ask_files: int = notice.LIMIT_FILES
 
 
 class Preview(NamedTuple):
@@ -130,13 +135,27 @@ class Session:
         self._set("closed")
 
     async def _open_both(self) -> None:
-        picture = self.picture
-        if not picture.here.alive:
-            await self._open_side(picture.here, create=False)
-        if not picture.there.alive:
-            await self._open_side(picture.there, create=True)
-        if not picture.store.is_open:
+        """Open both sides; while the way there is being made, this side is opened and scanned already."""
+        here, there = self.picture.here, self.picture.there
+        for side in (here, there):
+            # Between a refused start and the next one nobody watched.
+            side.needs_scan = side.needs_scan or not side.watch_mode
+        await together(
+            *([self._open_here()] if not here.alive else []),
+            *([there.connect()] if not there.connected else []),
+        )
+        if not there.alive:
+            await self._open_side(there, create=True)
+        if not self.picture.store.is_open:
             self._load()
+            here.recall(self.picture.rows)
+
+    async def _open_here(self) -> None:
+        here = self.picture.here
+        await self._open_side(here, create=False)
+        if self.picture.store.exists:
+            await here.watch()
+        await here.scan()
 
     async def _open_side(self, side: Side, *, create: bool) -> None:
         opened = await side.open(
@@ -235,7 +254,9 @@ class Session:
 
         def check(plan: Plan) -> None:
             if was_first and not picture.rows:
-                notice.check(notice.notice([*plan.to_here, *plan.to_there]), self._allowed)
+                found = notice.notice([*plan.to_here, *plan.to_there])
+                limits = (self.settings.ask_bytes, self.settings.ask_files)
+                notice.check(found, self._allowed, limits=limits)
             guarding.check(picture, plan, self._confirmed)
 
         report = await cycle.run(picture, check=check, on_progress=self.on_progress)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from afield.errors import AfieldError, Cancelled, ProtocolError
 from afield.sync.endpoint import Endpoint
 from afield.tree.entries import Entry, Node, Stat, decode_entries, stat_from_value
+from afield.tree.paths import check_or_root
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -61,11 +62,17 @@ class Side:
         self._seen: dict[bytes, float] = {}
         # Paths that events told of while a scan was under way: the event is right, the scan may be older.
         self._during: set[bytes] = set()
+        self._is_open = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a living worker."""
+        return self.endpoint is not None and self.endpoint.alive
 
     @property
     def alive(self) -> bool:
         """Whether there is a living worker that has the root open."""
-        return self.endpoint is not None and self.endpoint.alive
+        return self._is_open and self.connected
 
     def asked(self) -> Endpoint:
         """Give the endpoint; raises what made it end."""
@@ -75,23 +82,30 @@ class Side:
 
     # -- opening and losing
 
-    async def open(self, args: Mapping[str, Any]) -> Opened:
-        """Start a worker and open the root; the tree has to be scanned next. Raises what the worker says."""
+    async def connect(self) -> None:
+        """Start a worker. Raises what the maker says."""
         await self.close()
-        channel = await self._make()
-        endpoint = Endpoint(self.name, channel, on_event=self._event, on_lost=self._lost)
+        self.endpoint = Endpoint(self.name, await self._make(), on_event=self._event, on_lost=self._lost)
+
+    async def open(self, args: Mapping[str, Any]) -> Opened:
+        """Open the root (on a fresh worker when there is none); the tree has to be scanned next. Raises what the worker says."""
+        if not self.connected or self._is_open:
+            await self.connect()
+        done = await self.asked().request("open", {"root": self.root, **args})
         try:
-            done = await endpoint.request("open", {"root": self.root, **args})
-        except BaseException:
-            await endpoint.close()
-            raise
-        self.endpoint = endpoint
+            self.opened = Opened(
+                bytes(done["identity"]),
+                bool(done["created"]),
+                bool(done["identity_new"]),
+                dict(done["probe"]),
+                done["root"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProtocolError(f"{self.name}: expected what open gives, got {done!r:.200}") from error
+        self._is_open = True
         self.lost = None
         self.limited = None
         self.watch_mode = ""
-        self.opened = Opened(
-            done["identity"], bool(done["created"]), bool(done.get("identity_new")), done["probe"], done["root"]
-        )
         # Writes of the last moments may hide behind equal stats, and no event will tell of them any more.
         self.unsure.update(self._fresh())
         self.needs_scan = True
@@ -110,6 +124,7 @@ class Side:
     async def close(self) -> None:
         """End the worker; what is known of the tree stays."""
         endpoint, self.endpoint = self.endpoint, None
+        self._is_open = False
         if endpoint is not None:
             await endpoint.close()
 
@@ -127,7 +142,7 @@ class Side:
         except BaseException:
             self.needs_scan = True
             raise
-        self.unreadable = dict(done["errors"])
+        self.unreadable = dict(_lists(done, "errors"))
         self.ignored = done.get("ignored") or {}
         if self.unreadable:
             for path, entry in self.tree.items():
@@ -142,9 +157,8 @@ class Side:
             fresh: dict[bytes, Entry] = {}
             self._during = set()
             done = await self.asked().request("rescan", {"paths": wanted}, on_part=_into(fresh))
-            ignored.update(done.get("ignored") or ())
-            for path, text in done.get("errors") or ():
-                self.unreadable[path] = text
+            ignored.update(_lists(done, "ignored"))
+            self.unreadable.update(_lists(done, "errors"))
             self._take([path for path in self.at_or_below(wanted) if not self.hidden(path)], fresh)
         return ignored
 
@@ -192,18 +206,17 @@ class Side:
 
     def _told(self, value: Any) -> None:
         fresh = dict(decode_entries(value["entries"])) if value.get("entries") else {}
-        if not isinstance(value.get("paths"), list):
-            raise ProtocolError(f"{self.name}: expected paths in a changed event, got {value!r:.120}")
+        paths = [check_or_root(path) for path in _lists(value, "paths")]
         limit = time.monotonic() - FRESH_SECONDS
         for path, entry in fresh.items():
             old = self.tree.get(path)
             same = old is not None and old.stat == entry.stat and entry.node.kind == "f"
             if same and self._seen.get(path, 0.0) > limit:
                 self.unsure.add(path)
-        for path in value["paths"]:
+        for path in paths:
             self.unreadable.pop(path, None)
-        self._during.update(value["paths"], fresh)
-        self._replace(self.at_or_below(value["paths"]), fresh)
+        self._during.update(paths, fresh)
+        self._replace(self.at_or_below(paths), fresh)
 
     # -- the picture
 
@@ -277,13 +290,22 @@ class Side:
             self.tree.pop(path, None)
         else:
             self.tree[path] = Entry(node, stat)
-            self._seen[path] = time.monotonic()
+            if self.watch_mode:
+                self._seen[path] = time.monotonic()
 
     def read(self, path: bytes, stat: Stat, digest: bytes) -> None:
         """Take over the content of a file that was read while its stat was ``stat``."""
         entry = self.tree.get(path)
         if entry is not None and entry.stat == stat and path not in self.unsure:
             self.tree[path] = Entry(Node("f", entry.node.executable, digest), stat)
+
+
+def _lists(done: Any, name: str) -> list[Any]:
+    """The list of that name in a done value. Raises ProtocolError."""
+    found = done.get(name) if isinstance(done, dict) else None
+    if not isinstance(found, list):
+        raise ProtocolError(f"expected a list called {name}, got {done!r:.120}")
+    return found
 
 
 def _into(entries: dict[bytes, Entry]) -> Callable[[bytes], None]:

@@ -102,7 +102,7 @@ class _Flow:
         *,
         progress: Progress,
         valve: _Valve,
-        on_result: Callable[[Result], None],
+        on_results: Callable[[list[Result]], None],
     ) -> None:
         self.batch = batch
         self.progress = progress
@@ -110,7 +110,7 @@ class _Flow:
         self.bundle = BundleReader()
         self.digests: list[bytes | None] = []
         self.results: list[Result | None] = [None] * len(batch.ops)
-        self.on_result = on_result
+        self.on_results = on_results
         self._puts = {at: n for n, at in enumerate(at for at, op in enumerate(batch.ops) if op["op"] == "put")}
         self.apply: Request = target.start("apply", {"ops": encode_ops(batch.ops)}, on_part=self._answered)
         self.read: Request | None = None
@@ -130,21 +130,32 @@ class _Flow:
         self.valve.check()
 
     def _answered(self, part: Any) -> None:
+        # Columns hold nothing but checked integers; a list may hold anything.
+        stat_of = Stat._make if isinstance(part, dict) else stat_from_value
+        known, results, ops = self.results, [], self.batch.ops
         for index, outcome, detail in decode_results(part):
-            if not 0 <= index < len(self.results) or self.results[index] is not None:
-                raise ProtocolError(f"expected one answer for each of {len(self.results)} ops, got one for {index}")
-            result = self.results[index] = self._result(index, outcome, detail)
-            self.on_result(result)
+            if not 0 <= index < len(known) or known[index] is not None:
+                raise ProtocolError(f"expected one answer for each of {len(known)} ops, got one for {index}")
+            if outcome == "ok":
+                digest = self._digest(index)
+                result = Result(ops[index], "ok", None if detail is None else stat_of(detail), None, digest)
+            elif outcome == "refused":
+                result = Result(ops[index], "refused", error=FileChanged(str(detail)))
+            else:
+                result = Result(ops[index], "error", error=_error_of(detail))
+            known[index] = result
+            results.append(result)
+        self.on_results(results)
 
-    def _result(self, index: int, outcome: str, detail: Any) -> Result:
-        op = self.batch.ops[index]
-        if outcome == "ok":
-            put = self._puts.get(index, len(self.digests))
-            digest = self.digests[put] if put < len(self.digests) else None
-            return Result(op, "ok", None if detail is None else stat_from_value(detail), None, digest)
-        if outcome == "refused":
-            return Result(op, "refused", error=FileChanged(str(detail)))
-        return Result(op, "error", error=_error_of(detail))
+    def _digest(self, index: int) -> bytes | None:
+        """The digest of what was sent for the op at ``index``, None when it is no put."""
+        place = self._puts.get(index)
+        if place is None:
+            return None
+        digest = self.digests[place] if place < len(self.digests) else None
+        if digest is None:
+            raise ProtocolError("a file was confirmed whose content was not sent whole")
+        return digest
 
     async def wait(self) -> list[Result]:
         """Wait until the target answered all; never raises for what a side did, only when this task is cancelled."""
@@ -229,11 +240,11 @@ async def transfer(
     *,
     entry_of: Callable[[bytes], Entry],
     progress: Progress,
-    on_result: Callable[[Result], None],
+    on_results: Callable[[list[Result]], None],
 ) -> list[Result]:
     """Carry ``ops`` out on ``target`` with bytes of ``source``; one result per op, in order.
 
-    ``on_result`` is told each answer of the target as it arrives, so between the events that came before and after it.
+    ``on_results`` is told the answers of the target as they arrive, so between the events that came before and after it.
     After a full disk, batches that bring files are not tried any more (those that only remove are). Raises nothing for
     what the sides did: a side that is gone makes results ``lost``.
     """
@@ -259,7 +270,7 @@ async def transfer(
             elif full is not None and batch.items:
                 flows.append(_Untried(batch, "error", full))
             else:
-                flows.append(_Flow(source, target, batch, progress=progress, valve=valve, on_result=on_result))
+                flows.append(_Flow(source, target, batch, progress=progress, valve=valve, on_results=on_results))
         while flows:
             await finish_one()
     finally:
