@@ -122,8 +122,8 @@ def encode_entries(pairs: "Sequence[Pair]") -> "bytes":
     """Give the columns of ``[(path, Entry)]``, in that order; raises ProtocolError for more than MAX_HEAD bytes of names."""
     names = b"\0".join([path for path, _ in pairs])
     kinds, digests, targets = _encode_nodes([entry.node for _, entry in pairs])
-    stats = list(zip(*[entry.stat for _, entry in pairs])) or [()] * len(_FORMS)
-    split = list(chain.from_iterable(map(planes.split, stats, _FORMS)))
+    numbers = list(chain.from_iterable([entry.stat for _, entry in pairs]))
+    split = list(chain.from_iterable(planes.split(numbers[at :: len(_FORMS)], form) for at, form in enumerate(_FORMS)))
     noise = [planes.is_noise(plane) for plane in split]
     mask = sum(1 << place for place, is_noise in enumerate(noise) if is_noise)
     goal = b"\0".join(targets)
