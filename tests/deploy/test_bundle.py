@@ -1,14 +1,19 @@
 """The bundle: what is in it, how it is named, how small it is."""
 
 import ast
+import os
 import subprocess
+import sys
 import zlib
 
 import pytest
 
+from afield import errors
 from afield.deploy import bundle
 from afield.deploy.bundle import BOOT, LARGEST, build, pack, portable_sources
 from afield.errors import InternalError
+
+ROOT = os.path.dirname(os.path.dirname(errors.__file__))
 
 
 def parse(payload):
@@ -24,7 +29,7 @@ def parse(payload):
 
 
 def test_bundle_holds_the_portable_sources_unchanged():
-    assert parse(zlib.decompress(build().data)) == portable_sources()
+    assert parse(zlib.decompress(build().data[4:])) == portable_sources()
 
 
 def test_boot_module_comes_first():
@@ -36,7 +41,7 @@ def test_same_sources_make_the_same_bundle():
     build.cache_clear()
     first = build()
     build.cache_clear()
-    assert build() == first
+    assert (build().data, build().sha256) == (first.data, first.sha256)
 
 
 def test_changed_source_makes_another_name():
@@ -46,14 +51,16 @@ def test_changed_source_makes_another_name():
 
 
 def test_first_contact_stays_below_200_kilobytes():
-    assert len(build().data) <= LARGEST
+    assert len(build().data) <= LARGEST + 4
+
+
+def test_size_stands_before_the_data():
+    assert int.from_bytes(build().data[:4], "little") == len(build().data) - 4
 
 
 def test_bundle_that_grew_too_large_is_refused():
-    import os
-
     with pytest.raises(InternalError, match="at most"):
-        pack({BOOT: os.urandom(LARGEST)})
+        _ = pack({BOOT: os.urandom(LARGEST)}).data
 
 
 def test_nothing_local_travels():
@@ -64,7 +71,7 @@ def test_nothing_local_travels():
 @pytest.mark.pythons
 def test_every_module_compiles_under_every_python(any_python):
     code = (
-        "import sys, zlib\npayload = zlib.decompress(sys.stdin.buffer.read())\n"
+        "import sys, zlib\npayload = zlib.decompress(sys.stdin.buffer.read()[4:])\n"
         "index, _, body = payload.partition(b'\\n\\n')\n"
         "for line in index.decode().split('\\n')[1:]:\n"
         "    name, length = line.split(' '); compile(body[:int(length)], name, 'exec'); body = body[int(length):]\n"
@@ -82,6 +89,18 @@ def test_no_heavy_import_at_the_top_of_a_module(name):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         assert not HEAVY & {each.split(".")[0] for each in names}
+
+
+def test_a_dial_deflates_nothing_and_imports_nothing_slow():
+    code = (
+        "import sys; from afield.deploy import bundle, starter; starter.render(bundle.build())\n"
+        "assert 'data' not in vars(bundle.build())\n"
+        "print(sorted({'asyncio', 'typing', 're', 'json', 'socket', 'subprocess', 'dataclasses', 'random'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], env={"PYTHONPATH": ROOT}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
 
 
 def test_module_names_are_those_of_the_files():

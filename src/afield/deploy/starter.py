@@ -7,11 +7,10 @@ No transport is known here.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import functools
-import string
+import os
 import zlib
-from importlib.resources import files
 
 from afield.deploy.bundle import Bundle
 from afield.errors import InternalError, PythonTooOld, UsageError
@@ -19,7 +18,7 @@ from afield.errors import InternalError, PythonTooOld, UsageError
 # Argument lists are limited to 128 KiB per string, but login shells, batch systems and logs show it: one screenful.
 LARGEST = 4096
 
-_PLAIN = frozenset(string.ascii_letters + string.digits + "_./:@,+-")
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@,+-")
 # Outside of quotes a backslash makes these plain in every shell; inside single quotes csh or fish would still see them.
 _OUTSIDE = {"'": "\\'", "\\": "\\\\", "!": "\\!"}
 
@@ -31,8 +30,9 @@ def render(bundle: Bundle, home: str | None = None) -> str:
     """
     if home is not None and ("\0" in home or not home.startswith("/")):
         raise UsageError(f"expected an absolute folder as AFIELD_HOME of the place, got {home!r}")
-    arguments = f"HASH = '{bundle.sha256}'\nSIZE = {len(bundle.data)}\nHOME = {home or ''!a}\n"
-    packed = base64.b64encode(zlib.compress((arguments + _stage1()).encode("ascii"), 9)).decode("ascii")
+    arguments = f"HASH = '{bundle.sha256}'\nHOME = {home or ''!a}\n"
+    deflated = zlib.compress((arguments + _stage1()).encode("ascii"), 9)
+    packed = binascii.b2a_base64(deflated, newline=False).decode("ascii")
     text = f'import binascii,zlib;exec(zlib.decompress(binascii.a2b_base64("{packed}")))'
     if len(text) > LARGEST:
         raise InternalError(f"expected a starter of at most {LARGEST} characters, got {len(text)}")
@@ -42,7 +42,8 @@ def render(bundle: Bundle, home: str | None = None) -> str:
 @functools.cache
 def _stage1() -> str:
     """Give the program without its comment lines, indented by one."""
-    lines = files("afield.deploy").joinpath("stage1.py.txt").read_text("ascii").splitlines()
+    with open(os.path.join(os.path.dirname(__file__), "stage1.py.txt"), encoding="ascii") as file:
+        lines = file.read().splitlines()
     kept = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return "".join(f"{' ' * ((len(line) - len(line.lstrip())) // 4)}{line.lstrip()}\n" for line in kept)
 
