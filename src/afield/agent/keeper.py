@@ -33,6 +33,9 @@ MINUTE = 60.0
 # Ended and delivered processes that can still be attached to (a client that died after it got the end): number and bytes.
 MOST_ENDED = 256
 MOST_ENDED_BYTES = 4 << 20
+# Looking costs some microseconds for each ended process, so it waits for a few of them or for a large one (bytes).
+LOOK_EVERY = 16
+LARGE = 262144
 LARGEST_LOG = 262144
 KILL_AFTER = 5.0
 
@@ -51,6 +54,7 @@ class Keeper:
         self._idle = _seconds("AFIELD_IDLE", IDLE)
         self._leaving = False
         self._met = False
+        self._announced = 0
         self._idle_timer: "Optional[Timer]" = None
         self._own_stderr = True
         identity = place.identity if place is not None else ""
@@ -151,9 +155,11 @@ class Keeper:
         """Take note of a process that ended; it may still be asked about."""
         self._records.ended(process.pid)
 
-    def process_announced(self) -> "None":
-        """Take note that all of a process was handed over."""
-        self._drop_ended()
+    def process_announced(self, process: "Process") -> "None":
+        """Take note that all of a process was handed over; now and then look at what that leaves behind."""
+        self._announced += 1
+        if self._announced % LOOK_EVERY == 0 or process.journal.kept > LARGE:
+            self._drop_ended()
 
     def forget_process(self, process: "Process") -> "None":
         """Drop a process and what is kept of it."""

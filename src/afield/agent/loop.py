@@ -88,6 +88,13 @@ class Loop:
         self.watch(self._wake_in, READ, self._woken)
         c_signal.set_wakeup_fd(self._wake_out)
 
+    def close(self) -> "None":
+        """Give every descriptor of the loop itself back; what it watched stays open."""
+        c_signal.set_wakeup_fd(-1)
+        self.poll = None
+        os.close(self._wake_in)
+        os.close(self._wake_out)
+
     # descriptors
 
     def watch(self, fd: "int", events: "int", callback: "Callable[[], Any]") -> "Watch":

@@ -52,6 +52,7 @@ class Process(Service):
         self.ended_at = 0.0  # by the keeper's clock; 0.0 while it runs
         self._mark: "Optional[int]" = None
         self._announced_to: "Optional[Session]" = None
+        self._delivered = False
         self.channel: "Optional[Channel]" = None
         self.journal = Journal(keeper.open_spill)
         self.stdin_count = 0
@@ -321,17 +322,19 @@ class Process(Service):
         self._announced_to = channel.session
         self.channel = None
         channel.close()
-        self.keeper.process_announced()
+        self.keeper.process_announced(self)
 
     @property
     def delivered(self) -> "bool":
         """Whether a client has got everything; then nobody has to wait for it any more."""
         session = self._announced_to
-        if self.state != "announced" or session is None:
+        if session is None:
             return False
-        if self._mark is None and not session.said_bye:
-            self._mark = session.sent_mark()
-        return session.has_got(self._mark if self._mark is not None else UNREACHED)
+        if not self._delivered:
+            if self._mark is None and not session.said_bye:
+                self._mark = session.sent_mark()
+            self._delivered = session.has_got(self._mark if self._mark is not None else UNREACHED)
+        return self._delivered
 
     def exit_value(self) -> "Dict[str, int]":
         """Give ``{"exit": code}`` or ``{"killed": signal}``; only once ``status`` is there."""
@@ -351,6 +354,8 @@ class Process(Service):
         if old is not None:
             old.close(Cancelled("another client attached to this process"))
         self._carried = self._stdin.queued if self._stdin is not None else 0
+        self._announced_to = None
+        self._delivered = False
         if self.state == "announced":
             self.state = "done"
         channel.message({"attached": {"pid": self.pid, "in": self.stdin_count, "ended": self.stdin_ended}})
