@@ -36,6 +36,7 @@ MOST_ENDED_BYTES = 4 << 20
 # Looking costs some microseconds for each ended process, so it waits for a few of them or for a large one (bytes).
 LOOK_EVERY = 16
 LARGE = 262144
+LOOK_AFTER = 0.5  # seconds: what was just handed over has left by then, so that it can be told whether it arrived
 LARGEST_LOG = 262144
 KILL_AFTER = 5.0
 
@@ -55,6 +56,7 @@ class Keeper:
         self._leaving = False
         self._met = False
         self._announced = 0
+        self._look_timer: "Optional[Timer]" = None
         self._idle_timer: "Optional[Timer]" = None
         self._own_stderr = True
         identity = place.identity if place is not None else ""
@@ -158,8 +160,8 @@ class Keeper:
     def process_announced(self, process: "Process") -> "None":
         """Take note that all of a process was handed over; now and then look at what that leaves behind."""
         self._announced += 1
-        if self._announced % LOOK_EVERY == 0 or process.journal.kept > LARGE:
-            self._drop_ended()
+        if (self._announced % LOOK_EVERY == 0 or process.journal.kept > LARGE) and self._look_timer is None:
+            self._look_timer = self.loop.call_later(LOOK_AFTER, self._drop_ended)
 
     def forget_process(self, process: "Process") -> "None":
         """Drop a process and what is kept of it."""
@@ -170,6 +172,9 @@ class Keeper:
 
     def _drop_ended(self) -> "None":
         """Keep what ended only as far as it is cheap."""
+        if self._look_timer is not None:
+            self._look_timer.cancel()
+            self._look_timer = None
         ended = [process for process in self.processes.values() if process.delivered]
         total = sum(process.journal.kept for process in ended)
         while ended and (len(ended) > MOST_ENDED or total > MOST_ENDED_BYTES):

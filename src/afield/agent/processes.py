@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 GRACE = 0.2  # seconds from exit to its announcement when a descendant holds the pipe
 HANGUP_WAIT = 5.0  # seconds from SIGHUP to SIGKILL
-TERMINAL_SIGNALS = (c_signal.SIGHUP, c_signal.SIGTERM, c_signal.SIGKILL)  # meant for the whole session of a terminal
 # A mark of a link that no link comes to.
 UNREACHED = 1 << 64
 # Discarding output reads this much at a time.
@@ -257,11 +256,8 @@ class Process(Service):
             raise ProtocolError("signal: expected a number, got %.80r" % (number,))
         if self.status is not None and self.state != "exited":
             return False  # the number of the group may belong to somebody else by now
-        groups = [self.pid]
-        if self._master >= 0 and self._flows and not self._flows[0].closed:
-            front = ptys.foreground(self._flows[0].fd)
-            if front > 0 and front != self.pid:
-                groups = [front, self.pid] if number in TERMINAL_SIGNALS else [front]
+        front = self._flows[0].fd if self._master >= 0 and self._flows else -1
+        groups = ptys.groups(front, self.pid, number)
         reached = False
         for group in groups:
             try:
@@ -382,10 +378,7 @@ class Process(Service):
             self._stdin.close()
         for flow in self._flows:
             flow.resume()
-        self._killer = self.keeper.loop.call_later(HANGUP_WAIT, self._kill)
-
-    def _kill(self) -> "None":
-        self.signal(int(c_signal.SIGKILL))
+        self._killer = self.keeper.loop.call_later(HANGUP_WAIT, lambda: self.signal(int(c_signal.SIGKILL)))
 
     def abandoned(self) -> "None":
         """Live on without a client."""

@@ -8,14 +8,17 @@ import os
 import struct
 import termios
 
+from afield.agent.signals import c_signal
 from afield.errors import SpawnFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Tuple
+    from typing import Any, List, Tuple
 
 # What every terminal was before windows; used when the client does not know.
 ROWS, COLS = 24, 80
+# These mean everything in the terminal; the others are what a key would send to the program in front.
+WHOLE_SESSION = (c_signal.SIGHUP, c_signal.SIGTERM, c_signal.SIGKILL)
 
 
 def open_terminal(rows: "Any", cols: "Any") -> "Tuple[int, int]":
@@ -43,12 +46,18 @@ def resize(fd: "int", rows: "Any", cols: "Any") -> "None":
         pass
 
 
-def foreground(fd: "int") -> "int":
-    """Give the process group in front of the terminal, 0 when there is none."""
+def groups(fd: "int", leader: "int", number: "int") -> "List[int]":
+    """Give the process groups that a signal is meant for: the one in front of the terminal fd, else (or too) the leader's.
+
+    fd is negative when there is no terminal or it is closed.
+    """
     try:
-        return os.tcgetpgrp(fd)
+        front = os.tcgetpgrp(fd) if fd >= 0 else 0
     except OSError:
-        return 0
+        front = 0
+    if front <= 0 or front == leader:
+        return [leader]
+    return [front, leader] if number in WHOLE_SESSION else [front]
 
 
 def send_end(fd: "int") -> "None":
