@@ -32,6 +32,7 @@ class Machine:
     ignore: tuple[str, ...] = ()
     ask_above: int = 1_000_000_000
     ask_above_files: int = 50_000
+    limit: int | None = None
     env: dict[str, str] = field(default_factory=dict)
     forward_env: tuple[str, ...] = ()
     origin: dict[str, str] = field(default_factory=dict)

@@ -48,6 +48,7 @@ async def make(target: Target, changed: Callable[[], None]) -> Any:
         store=store_path(target.folder, machine.name),
         mode=machine.mode,
         ignore=machine.ignore,
+        limit=machine.limit,
     )
     place = target.place
 

@@ -10,11 +10,12 @@ import os
 from time import monotonic
 
 from afield.errors import AfieldError, BadPath, FileFailed, WrongKind
+from afield.files import squeeze
 from afield.files.bundle import OPEN, Unpack, stat_of
 from afield.files.columns import encode_results
 from afield.files.faults import from_os_error, show
 from afield.files.fresh import Fresh
-from afield.files.guards import check_content, forbid, kind_in_the_way, raise_again
+from afield.files.guards import check_content, check_form, forbid, kind_in_the_way, raise_again
 from afield.files.handles import kind_of
 from afield.files.history import write_all
 from afield.files.stage import Refused, Stage, keep_mode, remove_folder, standing
@@ -39,8 +40,12 @@ NO_DATA = "no content came with the op"
 class Apply:
     """One apply request: ``run(task)`` is its generator; ``report(path, stat, is folder)`` hears of each thing done."""
 
-    def __init__(self, root: "Root", stage: "Stage", history: "History", report: "Callable[..., None]") -> "None":
+    def __init__(
+        self, root: "Root", stage: "Stage", history: "History", report: "Callable[..., None]", form: "str" = "bundle"
+    ) -> "None":
         self.root = root
+        # How the contents of puts come: "bundle", "squeezed" (a bundle in packed pieces) or "patch" (one large file).
+        self.form = form
         self.stage = stage
         self.history = history
         self.report = report
@@ -55,6 +60,7 @@ class Apply:
 
     def run(self, rows: "List[Row]", as_columns: "bool", task: "Task") -> "Iterator[Any]":
         """Do the rows; yields parts (see files-service.md), None and WAIT."""
+        check_form(self.form, rows)
         unpack = Unpack()
         try:
             for index, row in enumerate(rows):
@@ -63,7 +69,8 @@ class Apply:
                     if entry is not None:
                         self._put(index, row, entry)
                     else:
-                        for pause in self._get(index, row, unpack, task):
+                        way = self._assemble(index, row, task) if self.form == "patch" else None
+                        for pause in way or self._get(index, row, unpack, task):
                             for part in self._parts(as_columns):
                                 yield part
                             self._let_go()
@@ -184,7 +191,7 @@ class Apply:
                     yield pause
                 return
             if task.inbox:
-                unpack.feed(task.inbox.popleft())
+                unpack.feed(self._piece(task))
             elif task.ended:
                 self.results.append(
                     (index, "error", {"code": FileFailed.code, "text": "%s: %s" % (show(row[1]), NO_DATA)})
@@ -192,6 +199,19 @@ class Apply:
                 return
             else:
                 yield WAIT
+
+    def _piece(self, task: "Task") -> "bytes":
+        piece = task.inbox.popleft()
+        return piece if self.form == "bundle" else squeeze.unpack(piece)
+
+    def _assemble(self, index: "int", row: "Row", task: "Task") -> "Iterator[Any]":
+        from afield.files.assemble import assemble
+
+        def place(*made: "Any") -> "bool":
+            self._guarded(index, row[1], lambda: self._place(index, made[0], made[1], row, *made[2:]))
+            return self.results[-1][1] == "ok"
+
+        return assemble(self.root, self.stage, row, task, place)
 
     def _stream(self, index: "int", row: "Row", unpack: "Unpack", task: "Task", size: "int") -> "Iterator[Any]":
         """Write large content to staging as it comes. After a failure the rest is read and dropped."""
@@ -222,7 +242,7 @@ class Apply:
                     tail = unpack.tail()
                 if tail is None:
                     if task.inbox:
-                        unpack.feed(task.inbox.popleft())
+                        unpack.feed(self._piece(task))
                     elif task.ended:
                         fault = FileFailed("%s: %s" % (show(row[1]), NO_DATA))
                         break

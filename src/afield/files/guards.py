@@ -5,13 +5,15 @@ Pure: no file is looked at here.
 
 import errno
 
-from afield.errors import BadPath, FileChanged, FileFailed
+from afield.errors import BadPath, FileChanged, FileFailed, ProtocolError
 from afield.files.faults import show
 from afield.files.state import NAME
 from afield.tree.paths import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, List
+
     from afield.files.columns import Row
 
 
@@ -33,6 +35,12 @@ def forbid(path: "bytes") -> "None":
         raise BadPath("%s: .git is not synced" % show(path), path=path)
     if lower == NAME or lower.startswith(NAME + b"/"):
         raise BadPath("%s: .afield belongs to afield" % show(path), path=path)
+
+
+def check_form(form: "Any", rows: "List[Row]") -> "None":
+    """Raise ProtocolError unless contents can come in this form: a patch is that of one file."""
+    if form not in ("bundle", "squeezed", "patch") or (form == "patch" and [row[0] for row in rows] != ["P"]):
+        raise ProtocolError("expected a bundle, or the patch of one put, got %d ops as %.40r" % (len(rows), form))
 
 
 def check_content(path: "bytes", row: "Row", size: "int", status: "int", promised: "bytes", digest: "bytes") -> "None":

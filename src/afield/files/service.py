@@ -15,6 +15,7 @@ from afield.files.probe import probe
 from afield.files.roots import Root
 from afield.files.rules import Rules
 from afield.files.scan import Scan, columns
+from afield.files.squeeze import Squeezer
 from afield.files.stage import Stage
 from afield.files.state import State
 from afield.tree.entries import decode_entries
@@ -76,7 +77,7 @@ def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gener
         service.state = State(service.root, state)
         service.state.take_identity(identity)
         service.history = History(service.state, bool(args.get("history", True)))
-        service.stage = Stage(service.state.staging, service.history)
+        service.stage = Stage(service.state.staging, service.history, service.state.stages)
         found = probe(service.state.fd, service.state.path)
     except OSError as error:
         path = where if service.root is None else service.root.path
@@ -95,6 +96,7 @@ def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gener
         "created": root.created,
         "probe": found,
         "root": root.path,
+        "begun": service.state.begun,
     }
 
 
@@ -178,12 +180,23 @@ def read(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[
     else:
         raise ProtocolError("expected read with items, got %.200r" % (args,))
     pack = Pack(root, wanted)
+    squeeze = squeezer(args)
     try:
         for piece in pack.run(task):
-            yield piece
+            yield piece if piece is None or squeeze is None else squeeze.pack(piece)
     finally:
         root.forget()
     return {"failed": pack.failed}
+
+
+def squeezer(args: "Dict[str, Any]") -> "Optional[Squeezer]":
+    """Give what packs the pieces when ``squeeze`` is asked for (a level as zlib has it; 0 packs, but nothing smaller)."""
+    level = args.get("squeeze")
+    if level is None:
+        return None
+    if type(level) is not int or not 0 <= level <= 9:
+        raise ProtocolError("expected squeeze from 0 to 9, got %.100r" % (level,))
+    return Squeezer(level)
 
 
 def apply_ops(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
@@ -198,9 +211,24 @@ def apply_ops(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gener
     else:
         raise ProtocolError("expected apply with ops, got %.200r" % (args,))
     yield None
-    for value in Apply(root, service.stage, service.history, service.done).run(rows, isinstance(ops, bytes), task):
+    work = Apply(root, service.stage, service.history, service.done, args.get("form", "bundle"))
+    for value in work.run(rows, isinstance(ops, bytes), task):
         yield value
     return {}
+
+
+def signature(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``signature``."""
+    from afield.files import large
+
+    return large.signature(service, args, task)
+
+
+def patch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``patch``."""
+    from afield.files import large
+
+    return large.patch_file(service, args, task)
 
 
 def watch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
@@ -273,6 +301,8 @@ VERBS: "Dict[str, Callable[[Service, Dict[str, Any], Any], Generator[Any, None, 
     "hash": hash_paths,
     "read": read,
     "apply": apply_ops,
+    "signature": signature,
+    "patch": patch,
     "watch": watch,
     "barrier": barrier,
     "list": away.list_folder,
@@ -282,7 +312,14 @@ VERBS: "Dict[str, Callable[[Service, Dict[str, Any], Any], Generator[Any, None, 
     "restore": restore,
     "remove-root": remove_root,
 }
-BULK = frozenset(("scan", "rescan", "hash", "read", "fetch", "list"))
+BULK = frozenset(("scan", "rescan", "hash", "read", "signature", "patch", "fetch", "list"))
 # One queue: a later apply may build on an earlier one, and opening or removing the root waits for both.
-QUEUES = {"apply": "apply", "read": "read", "open": "apply", "remove-root": "apply", "restore": "apply"}
+QUEUES = {
+    "apply": "apply",
+    "read": "read",
+    "patch": "read",
+    "open": "apply",
+    "remove-root": "apply",
+    "restore": "apply",
+}
 EVENTS = frozenset(("watch", "barrier"))

@@ -49,8 +49,10 @@ def standing(fd: "int", name: "bytes", kind: "Optional[str]", was: "Optional[Sta
 class Stage:
     """Staged files of one worker in the folder handle ``fd``."""
 
-    def __init__(self, fd: "int", history: "History") -> "None":
+    def __init__(self, fd: "int", history: "History", kept: "int" = -1) -> "None":
         self.fd = fd
+        # The folder above, where unfinished large files of all workers are kept.
+        self.kept = kept
         self.history = history
         self.counter = 0
         self.links = True

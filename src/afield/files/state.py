@@ -2,13 +2,14 @@
 
 Rules: it is on the root's own file system (so that a rename puts a file into place) and open by handle, opened
 without following a symlink when it lies at its usual place. Staging belongs to one worker and is locked by it; what
-dead workers left there is removed at the next open, because staging only ever holds copies.
+dead workers left there is removed at the next open, because staging only ever holds copies; only unfinished large files stay, for the next try (``partials.py``).
 """
 
 import fcntl
 import os
 
 from afield.errors import FilesError, WrongIdentity
+from afield.files import partials
 from afield.files.faults import from_os_error, show
 from afield.files.handles import FOLDER, open_folder
 from afield.files.roots import Root, expand
@@ -23,7 +24,7 @@ NAME = b".afield"
 class State:
     """The open state folder: ``fd``, ``path``; ``staging`` is the handle of this worker's own staging folder."""
 
-    __slots__ = ("fd", "identity", "identity_new", "path", "stages", "staging", "staging_name", "staging_path")
+    __slots__ = ("begun", "fd", "identity", "identity_new", "path", "stages", "staging", "staging_name", "staging_path")
 
     def __init__(self, root: "Root", where: "Optional[bytes]" = None) -> "None":
         """Open or make the state folder of ``root``. Raises FilesError of the kind the system's refusal means."""
@@ -68,6 +69,7 @@ class State:
     def _make_staging(self) -> "None":
         self.stages = make_folder(b"staging", self.fd)
         self._sweep()
+        self.begun = partials.prune(self.stages)
         self.staging_name = b"%d-%s" % (os.getpid(), os.urandom(4).hex().encode())
         self.staging = make_folder(self.staging_name, self.stages)
         self.staging_path = self.path + b"/staging/" + self.staging_name
@@ -83,12 +85,14 @@ class State:
             try:
                 fd = open_folder(name, self.stages)
             except NotADirectoryError:
-                os.unlink(name, dir_fd=self.stages)
+                if not name.endswith(partials.END):
+                    os.unlink(name, dir_fd=self.stages)
                 continue
             except OSError:
                 continue
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                partials.rescue(fd, self.stages)
                 remove_below(fd)
                 os.rmdir(name, dir_fd=self.stages)
             except OSError:

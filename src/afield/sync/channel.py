@@ -46,6 +46,10 @@ class ByteChannel(Protocol):
     def waiting(self) -> int:
         """Bytes queued and not yet taken by the other side."""
 
+    @property
+    def delay(self) -> float:
+        """The smallest round trip seen, seconds; 0.0 on this machine or when nothing is known."""
+
     async def drained(self) -> None:
         """Wait until less than HIGH_WATER bytes are queued; returns at once after the end."""
 
@@ -154,6 +158,11 @@ class PipeChannel:
                 self._drained.set()
         self._writing = False
         self._loop.remove_writer(self._write_fd)
+
+    @property
+    def delay(self) -> float:
+        """See ByteChannel."""
+        return 0.0
 
     async def drained(self) -> None:
         """See ByteChannel."""

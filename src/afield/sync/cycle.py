@@ -14,12 +14,13 @@ from afield.sync import outcome as outcomes
 from afield.sync.limits import Impossible, possible
 from afield.sync.outcome import Done, Plan
 from afield.sync.side import together
-from afield.sync.transfer import Progress, Result, transfer
+from afield.sync.transfer import Progress, transfer
 from afield.tree.reconcile import Change, Outcome, reconcile, undecided
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from afield.sync.answers import Result
     from afield.sync.picture import Picture
     from afield.sync.side import Side
     from afield.tree.entries import Node, Stat
@@ -167,13 +168,15 @@ async def carry_out(
     progress.expect(plan.to_here)
     progress.expect(plan.to_there)
     in_here, in_there = await together(
-        _one_way(picture.there, picture.here, plan.to_here, plan, progress),
-        _one_way(picture.here, picture.there, plan.to_there, plan, progress),
+        _one_way(picture, picture.there, picture.here, plan.to_here, plan, progress),
+        _one_way(picture, picture.here, picture.there, plan.to_there, plan, progress),
     )
     return in_here, in_there
 
 
-async def _one_way(source: Side, target: Side, ops: list[outcomes.Op], plan: Plan, progress: Progress) -> Done:
+async def _one_way(
+    picture: Picture, source: Side, target: Side, ops: list[outcomes.Op], plan: Plan, progress: Progress
+) -> Done:
     entries = plan.here if source.name == "here" else plan.there
     after: dict[bytes, tuple[Node | None, Stat | None]] = {}
 
@@ -191,7 +194,14 @@ async def _one_way(source: Side, target: Side, ops: list[outcomes.Op], plan: Pla
     if not ops:
         return Done([], after)
     results = await transfer(
-        source.asked(), target.asked(), ops, entry_of=entries.__getitem__, progress=progress, on_results=note
+        source.asked(),
+        target.asked(),
+        ops,
+        entry_of=entries.__getitem__,
+        progress=progress,
+        on_results=note,
+        way=picture.ways[target.name],
+        begun=target.opened.begun if target.opened is not None else frozenset(),
     )
     return Done(results, after)
 

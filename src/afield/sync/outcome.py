@@ -16,7 +16,7 @@ from afield.tree.reconcile import Conflict, Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from afield.sync.transfer import Result
+    from afield.sync.answers import Result
 
 Op = dict[str, Any]
 

@@ -6,12 +6,14 @@ import time
 from typing import TYPE_CHECKING
 
 from afield.sync.problems import Problems
+from afield.sync.valve import Way
 from afield.sync.views import BlindView, NodeView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from afield.sync.base import BaseStore, Row
+    from afield.sync.pace import Limit
     from afield.sync.side import Side
     from afield.tree.entries import Entry
     from afield.tree.reconcile import Conflict
@@ -21,7 +23,14 @@ class Picture:
     """``now`` gives seconds on a steady clock. ``pending`` are paths that the next cycle has to look at again."""
 
     def __init__(
-        self, here: Side, there: Side, store: BaseStore, *, mode: str, now: Callable[[], float] = time.monotonic
+        self,
+        here: Side,
+        there: Side,
+        store: BaseStore,
+        *,
+        mode: str,
+        limit: Limit | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.here = here
         self.there = there
@@ -30,6 +39,8 @@ class Picture:
         # Set while conflicts are being settled: another mode for some paths.
         self.decide_mode: Callable[[bytes], str] | None = None
         self.now = now
+        # What was learnt of each direction, by the side that gets the bytes.
+        self.ways = {"here": Way(limit), "there": Way(limit)}
         self.rows: dict[bytes, Row] = {}
         self.problems = Problems()
         self.conflicts: dict[bytes, Conflict] = {}

@@ -17,6 +17,7 @@ from afield.errors import AfieldError, GuardRefused, InternalError, LinkLost, Li
 from afield.sync import cycle, guarding, notice
 from afield.sync import history as histories
 from afield.sync.base import BaseStore
+from afield.sync.pace import Limit
 from afield.sync.pacing import Pacing
 from afield.sync.picture import Picture
 from afield.sync.side import Side, together
@@ -44,7 +45,7 @@ NOTES = 20
 class Settings(NamedTuple):
     """What a session needs to know. ``place`` names the far end (its text is part of what the store belongs to).
 
-    ``ask_bytes``, ``ask_files``: a first sync of more is asked about.
+    ``ask_bytes``, ``ask_files``: a first sync of more is asked about. ``limit``: bytes a second, both ways together.
     """
 
     here: bytes
@@ -56,6 +57,7 @@ class Settings(NamedTuple):
     history: bool = True
     ask_bytes: int = notice.LIMIT_BYTES
     ask_files: int = notice.LIMIT_FILES
+    limit: int | None = None
 
 
 class Preview(NamedTuple):
@@ -97,6 +99,7 @@ class Session:
             Side("there", there, settings.there, wake=self._pacing.wake),
             BaseStore(settings.store),
             mode=settings.mode,
+            limit=Limit(settings.limit),
         )
 
     # -- life

@@ -38,6 +38,7 @@ class Opened(NamedTuple):
     identity_new: bool
     probe: dict[str, Any]
     root: bytes
+    begun: frozenset[str] = frozenset()
 
 
 class Side:
@@ -99,6 +100,7 @@ class Side:
                 bool(done["identity_new"]),
                 dict(done["probe"]),
                 done["root"],
+                frozenset(str(name) for name in done.get("begun") or ()),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"{self.name}: expected what open gives, got {done!r:.200}") from error

@@ -73,6 +73,11 @@ class StreamChannel:
         if self._queued < HIGH_WATER:
             self._drained.set()
 
+    @property
+    def delay(self) -> float:
+        """See ByteChannel."""
+        return float(self.stream.session.link.statistics()["base_rtt"] or self.stream.session.latency or 0.0)
+
     async def drained(self) -> None:
         """See ByteChannel."""
         await self._drained.wait()

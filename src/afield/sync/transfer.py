@@ -11,18 +11,19 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from afield.errors import AfieldError, DiskFull, FileChanged, ProtocolError, from_value
-from afield.files.columns import decode_results, encode_ops
+from afield.errors import AfieldError, DiskFull, ProtocolError
+from afield.files import squeeze
+from afield.files.columns import encode_ops
+from afield.sync.answers import Op, Result, read_answer
 from afield.sync.bundle import BundleReader
-from afield.sync.channel import HIGH_WATER
-from afield.tree.entries import Entry, Stat, encode_entries, stat_from_value
+from afield.sync.large import LargeFlow, goes_alone, has_some
+from afield.sync.valve import Valve, Way
+from afield.tree.entries import Entry, encode_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from afield.sync.endpoint import Endpoint, Request
-
-Op = dict[str, Any]
 
 # One batch: small enough that its ops fit well into a record of 1 MiB (names are up to 4 KB, most are 50 bytes) and
 # that progress and results come often; large enough that its own records do not count.
@@ -33,21 +34,12 @@ BATCH_BYTES = 4 << 20
 BATCHES_AHEAD = 4
 
 
-class Result(NamedTuple):
-    """What became of one op. ``outcome`` is ok, refused, error or lost; ``digest`` is that of the bytes that went over."""
-
-    op: Op
-    outcome: str
-    stat: Stat | None = None
-    error: AfieldError | None = None
-    digest: bytes | None = None
-
-
 class Batch(NamedTuple):
-    """Ops that travel in one apply request, and what has to be read for its puts."""
+    """Ops that travel in one apply request, and what has to be read for its puts; ``large``: one file, as a patch."""
 
     ops: list[Op]
     items: list[tuple[bytes, Entry]]
+    large: bool = False
 
 
 def batches(ops: Iterable[Op], source: Callable[[bytes], Entry]) -> Iterator[Batch]:
@@ -55,7 +47,9 @@ def batches(ops: Iterable[Op], source: Callable[[bytes], Entry]) -> Iterator[Bat
     now = Batch([], [])
     weight = size = 0
     for op in ops:
-        if now.ops and (len(now.ops) >= BATCH_OPS or weight >= BATCH_OP_BYTES or size >= BATCH_BYTES):
+        alone = goes_alone(op)
+        full = len(now.ops) >= BATCH_OPS or weight >= BATCH_OP_BYTES or size >= BATCH_BYTES
+        if now.ops and (full or alone):
             yield now
             now, weight, size = Batch([], []), 0, 0
         now.ops.append(op)
@@ -63,6 +57,9 @@ def batches(ops: Iterable[Op], source: Callable[[bytes], Entry]) -> Iterator[Bat
         if op["op"] == "put":
             now.items.append((op["path"], source(op["path"])))
             size += op["size"]
+        if alone:
+            yield now._replace(large=True)
+            now, weight, size = Batch([], []), 0, 0
     if now.ops:
         yield now
 
@@ -101,7 +98,7 @@ class _Flow:
         batch: Batch,
         *,
         progress: Progress,
-        valve: _Valve,
+        valve: Valve,
         on_results: Callable[[list[Result]], None],
     ) -> None:
         self.batch = batch
@@ -112,11 +109,17 @@ class _Flow:
         self.results: list[Result | None] = [None] * len(batch.ops)
         self.on_results = on_results
         self._puts = {at: n for n, at in enumerate(at for at, op in enumerate(batch.ops) if op["op"] == "put")}
-        self.apply: Request = target.start("apply", {"ops": encode_ops(batch.ops)}, on_part=self._answered)
+        self.level = valve.level() if batch.items else 0
+        form = "squeezed" if self.level else "bundle"
+        args = {"ops": encode_ops(batch.ops), "form": form}
+        self.apply: Request = target.start("apply", args, on_part=self._answered)
         self.read: Request | None = None
         if batch.items:
             try:
-                self.read = source.start("read", {"items": encode_entries(batch.items)}, on_part=self._piece)
+                wanted: dict[str, Any] = {"items": encode_entries(batch.items)}
+                if self.level:
+                    wanted["squeeze"] = self.level
+                self.read = source.start("read", wanted, on_part=self._piece)
             except AfieldError:
                 self.apply.cancel()
                 raise
@@ -124,25 +127,17 @@ class _Flow:
     def _piece(self, data: bytes) -> None:
         self.apply.send_data(data)
         before = self.bundle.bytes_in
-        passed = self.bundle.feed(data)
+        passed = self.bundle.feed(squeeze.unpack(data) if self.level else data)
         self.digests += [file.digest if file.good else None for file in passed]
         self.progress.add(len(passed), self.bundle.bytes_in - before)
-        self.valve.check()
+        self.valve.check(len(data))
 
     def _answered(self, part: Any) -> None:
-        # Columns hold nothing but checked integers; a list may hold anything.
-        stat_of = Stat._make if isinstance(part, dict) else stat_from_value
-        known, results, ops = self.results, [], self.batch.ops
-        for index, outcome, detail in decode_results(part):
-            if not 0 <= index < len(known) or known[index] is not None:
-                raise ProtocolError(f"expected one answer for each of {len(known)} ops, got one for {index}")
-            if outcome == "ok":
-                digest = self._digest(index)
-                result = Result(ops[index], "ok", None if detail is None else stat_of(detail), None, digest)
-            elif outcome == "refused":
-                result = Result(ops[index], "refused", error=FileChanged(str(detail)))
-            else:
-                result = Result(ops[index], "error", error=_error_of(detail))
+        known, results = self.results, []
+        for index, answer in read_answer(part, self.batch.ops):
+            if known[index] is not None:
+                raise ProtocolError(f"expected one answer for each of {len(known)} ops, got two for {index}")
+            result = answer._replace(digest=self._digest(index)) if answer.outcome == "ok" else answer
             known[index] = result
             results.append(result)
         self.on_results(results)
@@ -183,39 +178,6 @@ class _Flow:
             self.read.cancel()
 
 
-def _error_of(detail: Any) -> AfieldError:
-    try:
-        return from_value(detail)
-    except ProtocolError:
-        return AfieldError(str(detail))
-
-
-class _Valve:
-    """Pauses the source while the target's channel is full."""
-
-    def __init__(self, source: Endpoint, target: Endpoint) -> None:
-        self.source, self.target = source, target
-        self._task: asyncio.Task[None] | None = None
-
-    def check(self) -> None:
-        if self._task is None and self.target.channel.waiting >= HIGH_WATER:
-            self.source.channel.pause()
-            self._task = asyncio.get_running_loop().create_task(self._reopen())
-
-    async def _reopen(self) -> None:
-        try:
-            await self.target.channel.drained()
-        finally:
-            self._task = None
-            self.source.channel.resume()
-
-    async def close(self) -> None:
-        if self._task is not None:
-            task = self._task
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-
 class _Untried:
     """A batch that is not worth sending: the side is gone or full."""
 
@@ -241,16 +203,18 @@ async def transfer(
     entry_of: Callable[[bytes], Entry],
     progress: Progress,
     on_results: Callable[[list[Result]], None],
+    way: Way | None = None,
+    begun: frozenset[str] = frozenset(),
 ) -> list[Result]:
     """Carry ``ops`` out on ``target`` with bytes of ``source``; one result per op, in order.
 
-    ``on_results`` is told the answers of the target as they arrive, so between the events that came before and after it.
+    ``begun``: names of the unfinished files that the target kept (``open`` tells). ``on_results`` is told the answers of the target as they arrive, so between the events that came before and after it.
     After a full disk, batches that bring files are not tried any more (those that only remove are). Raises nothing for
     what the sides did: a side that is gone makes results ``lost``.
     """
     results: list[Result] = []
-    flows: deque[_Flow | _Untried] = deque()
-    valve = _Valve(source, target)
+    flows: deque[_Flow | LargeFlow | _Untried] = deque()
+    valve = Valve(source, target, way or Way())
     full: AfieldError | None = None
 
     async def finish_one() -> None:
@@ -269,6 +233,11 @@ async def transfer(
                 flows.append(_Untried(batch, "lost", lost))
             elif full is not None and batch.items:
                 flows.append(_Untried(batch, "error", full))
+            elif batch.large:
+                ask = has_some(batch.ops[0], begun, valve.way.broken)
+                flows.append(
+                    LargeFlow(source, target, batch, progress=progress, valve=valve, on_results=on_results, ask=ask)
+                )
             else:
                 flows.append(_Flow(source, target, batch, progress=progress, valve=valve, on_results=on_results))
         while flows:

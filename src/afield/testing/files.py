@@ -96,8 +96,12 @@ class FilesWorker:
     def send_data(self, number: int, pieces: Iterable[bytes]) -> None:
         """Send follow-up data and its end."""
         for piece in pieces:
-            self.write(encode_record([number, "data", piece]))
+            self.send_piece(number, piece)
         self.write(encode_record([number, "end", {}]))
+
+    def send_piece(self, number: int, piece: bytes) -> None:
+        """Send one piece of follow-up data."""
+        self.write(encode_record([number, "data", piece]))
 
     def cancel(self, number: int) -> None:
         """Cancel a request."""
