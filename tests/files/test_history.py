@@ -43,7 +43,45 @@ def test_a_removed_file_comes_back_with_its_folders(worker, root):
     (event,) = worker.request("history", path=b"a")
     worker.request("restore", event=event[0])
     assert read(root + b"/a/b/f") == b"x"
-    assert worker.request("history") == []
+    assert [event[2:4] for event in worker.request("history")] == [[b"a/b/f", "restored"]]
+
+
+def test_a_restore_of_what_was_gone_can_be_undone_and_done_again(worker, root):
+    os.makedirs(root + b"/a/b")
+    write(root + b"/a/b/f", b"x")
+    tree = worker.tree()
+    worker.apply([op("remove", path, tree[path]) for path in (b"a/b/f", b"a/b", b"a")])
+    for _ in range(3):
+        (event,) = [event for event in worker.request("history") if event[3] == "removed"]
+        worker.request("restore", event=event[0])
+        assert read(root + b"/a/b/f") == b"x"
+        (event,) = worker.request("history")
+        worker.request("restore", event=event[0])
+        assert os.listdir(root) == [b".afield"]
+
+
+def test_an_empty_folder_that_was_removed_comes_back(worker, root):
+    os.makedirs(root + b"/a/empty")
+    tree = worker.tree()
+    worker.apply([op("remove", path, tree[path]) for path in (b"a/empty", b"a")])
+    (event,) = worker.request("history")
+    assert event[2:] == [b"a/empty", "folder-removed", 0]
+    worker.request("restore", event=event[0])
+    assert os.path.isdir(root + b"/a/empty")
+    (event,) = worker.request("history")
+    assert event[2:4] == [b"a/empty", "restored"]
+    worker.request("restore", event=event[0])
+    assert os.listdir(root) == [b".afield"]
+
+
+def test_the_list_comes_in_parts_when_asked_for(worker, root):
+    for place in range(250):
+        write(root + b"/%d" % place)
+    tree = worker.tree()
+    worker.apply([op("remove", path, entry) for path, entry in tree.items()])
+    parts = worker.parts("history", parts=True)
+    assert [len(part) for part in parts] == [100, 100, 50]
+    assert {event[2] for part in parts for event in part} == set(tree)
 
 
 def test_links_are_kept_too(worker, root):

@@ -202,7 +202,7 @@ class Apply:
 
     def _piece(self, task: "Task") -> "bytes":
         piece = task.inbox.popleft()
-        return piece if self.form == "bundle" else squeeze.unpack(piece)
+        return piece if self.form == "bundle" else bytes(squeeze.unpack(piece))
 
     def _assemble(self, index: "int", row: "Row", task: "Task") -> "Iterator[Any]":
         from afield.files.assemble import assemble
@@ -367,6 +367,7 @@ class Apply:
             self.root.forget()
             folder, name = self._locate(path)
             remove_folder(folder, name)
+            self.history.keep_folder(path)
         else:
             self.history.keep_move(folder, name, path, found.st_size)
         self.report(path, None)

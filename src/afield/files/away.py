@@ -1,8 +1,7 @@
-"""Files anywhere at the place, for ``afield ls``, ``get`` and ``put``: list, fetch, store  [P].
+"""Files anywhere at the place, for ``afield ls`` and ``get``: list and fetch; ``store.py`` is for ``put``  [P].
 
 Rules: these paths are the user's own words, not a peer's: absolute, ``~/``, or relative to the root (without one, to the
-home folder); symlinks are followed as ``ls`` and ``cp`` do. A file is still replaced in one step, and what is below
-an open root goes to history first.
+home folder); symlinks are followed as ``ls`` and ``cp`` do.
 """
 
 import hashlib
@@ -10,13 +9,11 @@ import os
 import stat as modes
 from time import monotonic
 
-from afield.errors import BadPath, FileChanged, FileFailed, NoSuchFile, WrongKind
+from afield.errors import BadPath, FileChanged, WrongKind
 from afield.files.bundle import PIECE, stat_of
 from afield.files.faults import from_os_error, show
 from afield.files.handles import kind_of
-from afield.files.history import write_all
 from afield.files.roots import expand
-from afield.files.tasks import WAIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,77 +111,3 @@ def fetch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator
         }
     finally:
         os.close(fd)
-
-
-def store(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
-    """Verb ``store``: write follow-up data to a file; it is there as a whole when the end came, or not at all."""
-    path = os.path.realpath(resolve(service, args.get("path")))
-    above, name = os.path.split(path)
-    if os.path.isdir(path) or not name:
-        raise WrongKind("%s: expected the name of a file, got a folder" % show(path), path=path)
-    if not os.path.isdir(above):
-        raise NoSuchFile("%s: there is no such folder" % show(above), hint="make it first", path=above)
-    temporary = staging_for(service, above) + b"/.afield-%d-%d.part" % (os.getpid(), task.number)
-    mode = 0o777 if args.get("executable") else 0o666
-    try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    except OSError as error:
-        raise from_os_error(error, path)
-    placed = False
-    try:
-        while True:
-            if task.inbox:
-                write_all(fd, task.inbox.popleft())
-                if monotonic() >= task.until:
-                    yield None
-            elif task.ended:
-                break
-            else:
-                yield WAIT
-        if args.get("abort"):
-            raise FileFailed("%s: the source failed" % show(path))
-        finish(service, fd, temporary, path, args)
-        placed = True
-        return {"stat": list(stat_of(os.fstat(fd))), "path": path}
-    except OSError as error:
-        raise from_os_error(error, path)
-    finally:
-        os.close(fd)
-        if not placed:
-            os.unlink(temporary)
-
-
-def staging_for(service: "Service", above: "bytes") -> "bytes":
-    """Give the folder to write in: staging for what is below the open root, so that no watch sees a half file."""
-    if service.root is None or service.state is None:
-        return above
-    inside = (above + b"/").startswith(service.root.path + b"/")
-    return service.state.staging_path if inside and os.stat(above).st_dev == service.root.device else above
-
-
-def finish(service: "Service", fd: "int", temporary: "bytes", path: "bytes", args: "Dict[str, Any]") -> "None":
-    """Give the written file its mode and time and put it into place. Raises OSError."""
-    from afield.files.stage import keep_mode
-
-    try:
-        old = os.lstat(path)
-    except FileNotFoundError:
-        old = None
-    executable = args.get("executable")
-    if old is not None:
-        keep_mode(fd, old, bool(old.st_mode & 0o100) if executable is None else bool(executable))
-        keep_old(service, path, old.st_size)
-    if args.get("mtime_ns") is not None:
-        os.utime(fd, ns=(args["mtime_ns"], args["mtime_ns"]))
-    os.rename(temporary, path)
-
-
-def keep_old(service: "Service", path: "bytes", size: "int") -> "None":
-    """Put what stands at an absolute path into history when it is below the open root."""
-    if service.root is None or service.history is None or not path.startswith(service.root.path + b"/"):
-        return
-    below = path[len(service.root.path) + 1 :]
-    folder, name = service.root.locate(below)
-    service.history.keep_link(folder, name, below, size)
-    service.root.forget()
-    service.history.handles.forget()

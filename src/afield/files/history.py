@@ -2,7 +2,8 @@
 
 The path of a kept file says all there is to know, so there is no index that could be out of step after a crash.
 Rules: kept content is a rename or a hard link of the original, never a half copy; restore overwrites nothing, what
-stands there goes to history first. Bounded by age and by size, the oldest batch goes first.
+stands there goes to history first, and what it makes where nothing stood leaves a mark, so that it can be undone too.
+An empty folder in the history is a removed folder. Bounded by age and by size, the oldest batch goes first.
 """
 
 import os
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from afield.files.roots import Root
 
+    Events = List[List[Any]]
+
 # A month of second thoughts, and less than what a small cloud disk has to spare.
 KEPT_SECONDS = 30 * 86400
 KEPT_BYTES = 2 << 30
@@ -28,7 +31,9 @@ PRUNE_EVERY = 64 << 20
 BATCH_SECONDS = 10
 # An answer is one record of at most 1 MiB.
 LISTED = 5000
-REPLACED, REMOVED = b"replaced", b"removed"
+REPLACED, REMOVED, RESTORED = b"replaced", b"removed", b"restored"
+# What a mark of RESTORED says was made; the folders that were made with it follow, after NULs.
+FILE_MARK, FOLDER_MARK = b"f", b"d"
 PIECE = 1 << 18
 
 
@@ -60,6 +65,18 @@ class History:
         self._keep(REMOVED, path, lambda there, last: _move_new(fd, name, there, last))
         self.added += size
 
+    def keep_folder(self, path: "bytes") -> "None":
+        """Keep the name of a folder that was removed; a failure loses no content and is none."""
+        if self.enabled:
+            try:
+                self._keep(REMOVED, path, _make_folder)
+            except OSError:
+                return
+
+    def _mark(self, path: "bytes", what: "List[bytes]") -> "None":
+        """Note that a restore made a path (and, with it, the folders that follow in ``what``) where nothing stood."""
+        self._keep(RESTORED, path, lambda there, last: _write_mark(there, last, b"\0".join(what)))
+
     def _keep(self, action: "bytes", path: "bytes", act: "Any") -> "None":
         now = time.time()
         for fresh in (False, True):
@@ -77,66 +94,125 @@ class History:
                 if fresh:
                     raise
 
-    def events(self, below: "bytes" = b"", limit: "int" = LISTED) -> "List[List[Any]]":
-        """List [event id, time, path, action, size], the newest first, of paths at or below ``below``."""
-        found: "List[List[Any]]" = []
-        for batch in sorted(self._batches(), key=batch_time, reverse=True):
-            kept: "List[List[Any]]" = []
-            for path, stat in walk(self.handles, batch):
-                action, _, original = path[len(batch) + 1 :].partition(b"/")
-                if not below or original == below or original.startswith(below + b"/"):
-                    when = max(stat.st_ctime, batch_time(batch))
-                    kept.append([path, when, original, action.decode("ascii", "replace"), stat.st_size])
-            kept.sort(key=lambda event: float(event[1]), reverse=True)
-            found.extend(kept)
+    def events(self, below: "bytes" = b"", limit: "int" = LISTED) -> "Events":
+        """List [event id, time, path, action, size], the newest first, of paths at or below ``below``.
+
+        ``action``: replaced, removed, folder-removed, or restored (made by a restore where nothing stood).
+        """
+        found: "Events" = []
+        for some in self.batches(below):
+            found.extend(some)
             if len(found) >= limit:
                 break
-        self.handles.forget()
         return found[: min(limit, LISTED)]
+
+    def batches(self, below: "bytes" = b"") -> "Iterator[Events]":
+        """Give the events of each batch in turn, the newest batch first."""
+        for batch in sorted(self._batches(), key=batch_time, reverse=True):
+            kept: "Events" = []
+            for path, stat in walk(self.handles, batch, empty=True):
+                action, _, original = path[len(batch) + 1 :].partition(b"/")
+                if original and (not below or original == below or original.startswith(below + b"/")):
+                    when = max(stat.st_ctime, batch_time(batch))
+                    folder = modes.S_ISDIR(stat.st_mode)
+                    word = "folder-removed" if folder else action.decode("ascii", "replace")
+                    size = 0 if folder or action == RESTORED else stat.st_size
+                    kept.append([path, when, original, word, size])
+            kept.sort(key=lambda event: float(event[1]), reverse=True)
+            self.handles.forget()
+            yield kept
 
     def _batches(self) -> "List[bytes]":
         return [os.fsencode(name) for name in os.listdir(self.fd)]
 
     def restore(self, root: "Root", event: "bytes") -> "bytes":
-        """Bring one kept file back to its path and give that path; what stands there is kept first.
+        """Undo one event and give its path: a kept file goes back, what a restore made goes; what stands there is kept.
 
         Raises NoSuchFile for an unknown event, WrongKind when a folder stands there, FilesError else.
         """
         rest = event.partition(b"/")[2]
         action, _, path = rest.partition(b"/")
-        if action not in (REPLACED, REMOVED) or not path:
+        if action not in (REPLACED, REMOVED, RESTORED) or not path:
             raise NoSuchFile("there is no such event in the history: %s" % show(event))
+        enabled, self.enabled = self.enabled, True
         source = Handles(self.fd)
         try:
-            fd, name = source.locate(event)
-            os.stat(name, dir_fd=fd, follow_symlinks=False)
-        except OSError:
+            try:
+                fd, name = source.locate(event)
+                kept = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            except OSError:
+                raise NoSuchFile("there is no such event in the history: %s" % show(event))
+            try:
+                if action == RESTORED:
+                    mark = read_mark(fd, name).split(b"\0")
+                    self._take_away(root, path, mark[0], mark[1:])
+                    os.unlink(name, dir_fd=fd)
+                elif modes.S_ISDIR(kept.st_mode):
+                    made = make_all(root, path)
+                    if made:
+                        self._mark(path, [FOLDER_MARK, *made])
+                else:
+                    above, _, last = path.rpartition(b"/")
+                    made = make_all(root, above)
+                    self._put_back(fd, name, root.folder(above), last, path, made)
+            except OSError as error:
+                raise from_os_error(error, path)
             source.forget()
-            raise NoSuchFile("there is no such event in the history: %s" % show(event))
-        try:
-            above = path.rpartition(b"/")[0]
-            target, last = root.make(above, 0o777), path.rpartition(b"/")[2]
-            self._put_back(fd, name, target, last, path)
-        except OSError as error:
-            raise from_os_error(error, path)
+            self._drop_empty(event)
         finally:
+            self.enabled = enabled
             source.forget()
             root.forget()
         return path
 
-    def _put_back(self, fd: "int", name: "bytes", target: "int", last: "bytes", path: "bytes") -> "None":
+    def _take_away(self, root: "Root", path: "bytes", kind: "bytes", made: "List[bytes]") -> "None":
+        """Remove what a restore had made: a file goes to the history, a folder only when it is empty."""
+        if kind == FILE_MARK:
+            folder, name = root.locate(path)
+            try:
+                now = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                if kind_of(now.st_mode) not in ("f", "l"):
+                    raise WrongKind("%s: expected the restored file, got something else" % show(path), path=path)
+                self.keep_move(folder, name, path, now.st_size)
+            except FileNotFoundError:
+                pass
+        root.forget()
+        for each in reversed(made):
+            try:
+                folder, name = root.locate(each)
+                os.rmdir(name, dir_fd=folder)
+            except OSError:
+                break  # somebody put something in: it stays
+            self.keep_folder(each)
+
+    def _drop_empty(self, event: "bytes") -> "None":
+        """Remove the folders of the history that an event leaves empty: an empty one would mean a removed folder."""
+        self.handles.forget()
+        above = event
+        while above:
+            try:
+                fd, name = self.handles.locate(above)
+                if above != event or modes.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+                    os.rmdir(name, dir_fd=fd)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                break
+            above = above.rpartition(b"/")[0]
+        self.handles.forget()
+
+    def _put_back(
+        self, fd: "int", name: "bytes", target: "int", last: "bytes", path: "bytes", made: "List[bytes]"
+    ) -> "None":
         try:
             now = os.stat(last, dir_fd=target, follow_symlinks=False)
         except FileNotFoundError:
             _move_new(fd, name, target, last)
+            self._mark(path, [FILE_MARK, *made])
             return
         if kind_of(now.st_mode) not in ("f", "l"):
             raise WrongKind("%s: a folder stands where a file is to be restored" % show(path), path=path)
-        enabled, self.enabled = self.enabled, True
-        try:
-            self.keep_link(target, last, path, now.st_size)
-        finally:
-            self.enabled = enabled
+        self.keep_link(target, last, path, now.st_size)
         if os.stat(last, dir_fd=target, follow_symlinks=False).st_ino != now.st_ino:
             raise FileChanged("%s: it changed right now" % show(path), hint="try again", path=path)
         os.rename(name, last, src_dir_fd=fd, dst_dir_fd=target)
@@ -184,13 +260,18 @@ def batch_time(batch: "bytes") -> "float":
         return 0.0
 
 
-def walk(handles: "Handles", path: "bytes") -> "Iterator[Tuple[bytes, os.stat_result]]":
-    """Give (path, stat) of everything below ``path`` that is not a folder; what cannot be read is left out."""
+def walk(handles: "Handles", path: "bytes", empty: "bool" = False) -> "Iterator[Tuple[bytes, os.stat_result]]":
+    """Give (path, stat) of everything below ``path`` that is not a folder; what cannot be read is left out.
+
+    ``empty``: empty folders too.
+    """
     pending = [path]
     while pending:
         above = pending.pop()
         try:
             names = os.listdir(handles.folder(above))
+            if empty and not names:
+                yield above, handles.lstat(above)
         except OSError:
             continue
         for text in names:
@@ -203,6 +284,47 @@ def walk(handles: "Handles", path: "bytes") -> "Iterator[Tuple[bytes, os.stat_re
                 pending.append(inner)
             else:
                 yield inner, stat
+
+
+def make_all(root: "Root", path: "bytes") -> "List[bytes]":
+    """Make a folder and those above it; gives the ones that were missing, the topmost first. Raises OSError."""
+    missing = []
+    while path:
+        try:
+            root.folder(path)
+            break
+        except FileNotFoundError:
+            missing.append(path)
+            path = path.rpartition(b"/")[0]
+    missing.reverse()
+    for each in missing:
+        root.make(each, 0o777)
+    return missing
+
+
+def _make_folder(there: "int", last: "bytes") -> "None":
+    try:
+        os.mkdir(last, 0o700, dir_fd=there)
+    except FileExistsError:
+        if not modes.S_ISDIR(os.stat(last, dir_fd=there, follow_symlinks=False).st_mode):
+            raise
+
+
+def _write_mark(there: "int", last: "bytes", what: "bytes") -> "None":
+    fd = os.open(last, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=there)
+    try:
+        write_all(fd, what)
+    finally:
+        os.close(fd)
+
+
+def read_mark(fd: "int", name: "bytes") -> "bytes":
+    """Give what a mark says; b"" for what is none. Raises OSError."""
+    mark = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
+    try:
+        return os.read(mark, PIECE)
+    finally:
+        os.close(mark)
 
 
 def _move_new(fd: "int", name: "bytes", there: "int", last: "bytes") -> "None":

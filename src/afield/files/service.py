@@ -4,6 +4,8 @@ Rules: a verb checks its arguments, hands the work to the module that knows it, 
 here reads the pipe. What each verb takes and gives is in files-service.md.
 """
 
+from time import monotonic
+
 from afield.errors import AfieldError, FilesError, NoSuchFile, ProtocolError, WrongIdentity
 from afield.files import away, hashes
 from afield.files.apply import Apply
@@ -39,6 +41,8 @@ class Service:
         self.stage: "Optional[Stage]" = None
         self.watch: "Optional[Watch]" = None
         self.extra: "List[str]" = []
+        # The part of a broken `store` whose digest was just asked for: path, size, hash object.
+        self.hashed: "Any" = None
         # Tests poll where the system has inotify; nothing else sets this.
         self.use_inotify = True
 
@@ -231,6 +235,34 @@ def patch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator
     return large.patch_file(service, args, task)
 
 
+def storing(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``store``."""
+    from afield.files import store
+
+    return store.store(service, args, task)
+
+
+def part(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``part``."""
+    from afield.files import store
+
+    return store.part(service, args, task)
+
+
+def explain(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``explain``."""
+    from afield.files import explain as explaining
+
+    return explaining.explain(service, args, task)
+
+
+def left_out(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``left-out``."""
+    from afield.files import explain as explaining
+
+    return explaining.left_out(service, args, task)
+
+
 def watch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
     """Verb ``watch``: its events are sent by the loop."""
     from afield.files.watch import Watch
@@ -256,12 +288,25 @@ def barrier(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generat
     return {}
 
 
-def history(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":  # noqa: ARG001  all verbs are called alike
-    """Verb ``history``."""
+def history(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``history``: as the done value, or with ``parts`` in parts that fit any record."""
     service.need_root()
     assert service.history is not None  # it comes with the root
-    yield None
-    return service.history.events(args.get("path") or b"", int(args.get("limit") or 1000))
+    limit = int(args.get("limit") or 1000)
+    found: "List[List[Any]]" = []
+    for some in service.history.batches(args.get("path") or b""):
+        found.extend(some)
+        if len(found) >= limit:
+            break
+        if monotonic() >= task.until:
+            yield None
+    found = found[:limit]
+    if not args.get("parts"):
+        return found
+    # A path is at most 4 KB and stands in an event twice: 100 of them fit.
+    for place in range(0, len(found), 100):
+        yield found[place : place + 100]
+    return []
 
 
 def restore(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":  # noqa: ARG001  all verbs are called alike
@@ -307,9 +352,12 @@ VERBS: "Dict[str, Callable[[Service, Dict[str, Any], Any], Generator[Any, None, 
     "barrier": barrier,
     "list": away.list_folder,
     "fetch": away.fetch,
-    "store": away.store,
+    "store": storing,
+    "part": part,
     "history": history,
     "restore": restore,
+    "explain": explain,
+    "left-out": left_out,
     "remove-root": remove_root,
 }
 BULK = frozenset(("scan", "rescan", "hash", "read", "signature", "patch", "fetch", "list"))

@@ -37,6 +37,7 @@ BUILT_IN = (
     (b".*.sw[a-p]", "an editor's swap file: it names a process on this machine"),
     (b"*.swp", "an editor's swap file: it names a process on this machine"),
     (b".#*", "an editor's lock: it names a process on this machine"),
+    (b".*.afield-part", "the beginning of a file that `afield get` or `put` is still copying"),
     (b".DS_Store", "how a window on macOS looks"),
     (b"Thumbs.db", "previews made by Windows"),
     (b".nfs[0-9a-f]*", "a removed file that is still open, on a network file system"),
