@@ -21,10 +21,16 @@ def send(worker, path, data, *, of, **args):
     return worker.wait(number).result
 
 
+def wait_written(worker, folder):
+    while not any(os.stat(folder + b"/" + name).st_size for name in os.listdir(folder) if b"part" in name):
+        worker.request("list", path=folder)
+
+
 def begin(worker, folder, count):
     """Send the first bytes, cut the worker off, and give what it left."""
     number = worker.send("store", path=folder + b"/f", trailer=True, resume=b"a-1")
     worker.send_piece(number, WHOLE[:count])
+    wait_written(worker, folder)
     worker.cancel(number)
     with pytest.raises(errors.Cancelled):
         worker.wait(number)
@@ -34,8 +40,7 @@ def begin(worker, folder, count):
 def test_a_broken_store_goes_on_where_it_stopped(worker, folder):
     number = worker.send("store", path=folder + b"/f", trailer=True, resume=b"a-1")
     worker.send_piece(number, WHOLE[:500_000])
-    while not any(os.stat(folder + b"/" + name).st_size for name in os.listdir(folder) if b"part" in name):
-        worker.request("list", path=folder)
+    wait_written(worker, folder)
     worker.kill()
     with FilesWorker() as fresh:
         there = fresh.request("part", path=folder + b"/f", resume=b"a-1")
