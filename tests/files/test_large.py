@@ -205,6 +205,20 @@ def test_a_file_that_changes_while_it_is_read_is_not_put_in_place(folder, root, 
     assert first is not None
 
 
+def test_a_digest_that_is_wrong_is_found_by_the_other_end(folder, root, source, worker):
+    content = noise(MEGA)
+    write(folder + b"/source/big", content)
+    stat = list(source.tree()[b"big"].stat)
+    for digest, outcome in ((hashlib.sha256(b"other").digest(), "error"), (hashlib.sha256(content).digest(), "ok")):
+        number = source.send("patch", path=b"big", stat=stat, digest=digest)
+        source.send_data(number, [])
+        answer = source.wait(number)
+        assert answer.result == {"digest": digest}
+        found = send(worker, {**put(b"big", content), "digest": digest}, [piece for _, piece in answer.parts])
+        assert found[1] == outcome
+    assert read(root + b"/big") == content
+
+
 @pytest.mark.parametrize(
     ("damage", "code"),
     [

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 READ = 1 << 20
 # Rows go out often, so that the other end compares while this one goes on hashing: about 40 MB of a file at a time.
 ROWS_PART = 32 << 10
+# So do long copies, so that the other end builds while this one goes on comparing.
+TOLD_PART = 16 << 20
 
 
 def signature(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
@@ -81,12 +83,16 @@ def _rows(fd: "int", which: "int", size: "int", block: "int", task: "Any") -> "I
 class Patch:
     """Makes the stream for one open file; ``covered`` counts the bytes of the file that it stands for."""
 
-    def __init__(self, fd: "int", size: "int", tables: "TableReader", task: "Any", level: "int") -> "None":
+    def __init__(
+        self, fd: "int", size: "int", tables: "TableReader", task: "Any", level: "int", known: "Optional[bytes]" = None
+    ) -> "None":
         self.fd = fd
         self.size = size
         self.tables = tables
         self.task = task
         self.squeezer = Squeezer(level)
+        # A digest that was taken of this very file saves a pass: the other end computes its own in any case.
+        self.known = known
         self.whole = hashlib.sha256()
         self.covered = 0
         self.told = 0
@@ -125,8 +131,17 @@ class Patch:
 
     def last(self, bad: "bool") -> "Any":
         """Give the last part: what is left and the end of the stream."""
-        self._add(patch.end(self.whole.digest(), bad))
+        self._add(patch.end(self.digest, bad))
         return self._take()
+
+    @property
+    def digest(self) -> "bytes":
+        """The SHA-256 of the whole file."""
+        return self.known or self.whole.digest()
+
+    def _hash(self, data: "Any") -> "None":
+        if self.known is None:
+            self.whole.update(data)
 
     def read(self, offset: "int", length: "int") -> "bytes":
         """Read so many bytes; a file that became shorter cannot be sent. Raises FileChanged, OSError."""
@@ -170,7 +185,7 @@ class Patch:
             data = self.read(number * table.block, table.block)
             if digest_of(data) != table.digests[number]:
                 break
-            self.whole.update(data)
+            self._hash(data)
             number += 1
             if monotonic() >= self.task.until:
                 yield None
@@ -191,7 +206,7 @@ class Patch:
         zeros = bytes(min(length, READ))
         left = length
         while left:
-            self.whole.update(zeros if left >= len(zeros) else zeros[:left])
+            self._hash(zeros if left >= len(zeros) else zeros[:left])
             left -= min(left, len(zeros))
             if monotonic() >= self.task.until:
                 yield None
@@ -206,6 +221,9 @@ class Patch:
             if step is not REST:
                 if kind == "copy":
                     self._copy(offset, view)
+                    if self.covered - self.told >= TOLD_PART:
+                        self._flush_run()
+                        yield self._take()
                 else:
                     for at in range(0, len(view), PIECE):
                         for part in self._data(view[at : at + PIECE]):
@@ -214,7 +232,7 @@ class Patch:
                 yield None
 
     def _copy(self, offset: "int", view: "Any") -> "None":
-        self.whole.update(view)
+        self._hash(view)
         self.covered += len(view)
         begin, length = self.run
         if length and begin + length == offset:
@@ -230,7 +248,7 @@ class Patch:
 
     def _data(self, piece: "Any") -> "Iterator[Any]":
         self._flush_run()
-        self.whole.update(piece)
+        self._hash(piece)
         self.covered += len(piece)
         self._add(patch.data(len(piece)))
         self._add(piece)
@@ -253,20 +271,22 @@ def patch_file(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gene
     root, path, level = service.need_root(), check(args.get("path", b"")), args.get("squeeze", 0)
     if type(level) is not int or not 0 <= level <= 9:
         raise ProtocolError("expected patch with squeeze from 0 to 9, got %.100r" % (args,))
-    stat = stat_row(args.get("stat"))
+    stat, known = stat_row(args.get("stat")), args.get("digest")
+    if known is not None and (not isinstance(known, bytes) or len(known) != 32):
+        raise ProtocolError("expected patch with a SHA-256 or none, got %.100r" % (known,))
     fd, found = open_file(root, path)
     root.forget()
     try:
         if stat_of(found) != stat:
             raise FileChanged("%s: it changed since it was scanned" % show(path), path=path)
-        work = Patch(fd, found.st_size, TableReader(), task, level)
+        work = Patch(fd, found.st_size, TableReader(), task, level, known)
         for part in work.parts():
             yield part
         changed = stat_of(os.fstat(fd)) != stat
         yield work.last(changed)
         if changed:
             raise FileChanged("%s: it changed while it was read" % show(path), path=path)
-        return {"digest": work.whole.digest()}
+        return {"digest": work.digest}
     except OSError as error:
         raise from_os_error(error, path)
     finally:

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterator, Tuple
 
+    Buffer = Any
     Step = Tuple[str, Any, Any]
 
 KEEP, COPY, HOLE = struct.Struct("<cQ"), struct.Struct("<cQQ"), struct.Struct("<cQ")
@@ -61,19 +62,19 @@ class PatchReader:
         self._first = True
         self._rest = b""
 
-    def feed(self, piece: "bytes") -> "Iterator[Step]":
+    def feed(self, piece: "Buffer") -> "Iterator[Step]":
         """Take the next bytes and give the steps in them, as soon as each is whole (new bytes as they come).
 
         ("keep", length, None), ("copy", offset, length), ("hole", length, None), ("data", memoryview, None),
         ("end", status, digest). Raises ProtocolError.
         """
-        whole = self._rest + piece if self._rest else piece
-        view, at = memoryview(whole), 0
+        whole = memoryview(self._rest + bytes(piece) if self._rest else piece)
+        at = 0
         self._rest = b""
         while at < len(whole):
             if self.ended:
                 raise ProtocolError("expected nothing after the end of a file, got %d bytes" % (len(whole) - at))
-            letter = whole[at : at + 1]
+            letter = bytes(whole[at : at + 1])
             form = FORMS.get(letter)
             if form is None:
                 raise ProtocolError("expected a step K, C, H, L or E, got %r" % letter)
@@ -87,13 +88,13 @@ class PatchReader:
                 if len(whole) < stop + length:
                     break
                 self._take(length)
-                yield "data", view[stop : stop + length], None
+                yield "data", whole[stop : stop + length], None
                 stop += length
             else:
                 yield self._step(letter, form.unpack_from(whole, at))
             self._first = False
             at = stop
-        self._rest = whole[at:]
+        self._rest = bytes(whole[at:])
 
     def _take(self, length: "int") -> "None":
         if length > self.left:

@@ -50,10 +50,10 @@ class Squeezer:
         return b"Z" + packed
 
 
-def unpack(piece: "bytes", most: "int" = MOST) -> "bytes":
+def unpack(piece: "bytes", most: "int" = MOST) -> "Any":
     """Give the bytes of a piece. Raises ProtocolError for anything that is not one whole piece of at most ``most``."""
     if piece[:1] == b"R":
-        return piece[1:]
+        return memoryview(piece)[1:]
     if piece[:1] != b"Z":
         raise ProtocolError("expected a piece R or Z, got %r" % piece[:1])
     worker = zlib.decompressobj()

@@ -31,6 +31,8 @@ FULL = 1 << 20
 # Follow-up data of the apply that runs now; more is left in the pipe. Apply always goes on, so this cannot lock.
 HELD = 4 << 20
 IOV = 16
+# Trimming then begins at twice this: what a handful of pieces need, and a fraction of what a place allows.
+HEAP = 4 << 20
 
 
 class Output:
@@ -324,6 +326,15 @@ def widen(fd: "int") -> "None":
         return  # a socket, another system, or the user's share of pipe memory is used up
 
 
+def steady_heap() -> "None":
+    """Make the C library keep a few megabytes of freed memory instead of giving each piece back and fetching it anew.
+
+    Freeing one large mapped block raises glibc's limits for mapping and trimming for good (mallopt(3), "dynamic mmap
+    threshold"): pieces of 256 KiB then come from memory that is there, which halves the system's share of a transfer.
+    """
+    bytes(HEAP)
+
+
 def main(in_fd: "int", out_fd: "int") -> "None":
     """Serve on two pipe ends until the first one ends. Both become non-blocking: they must be the worker's own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -331,6 +342,7 @@ def main(in_fd: "int", out_fd: "int") -> "None":
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # Values are plain and hold no cycles: looking for some costs a twentieth of a scan.
     gc.set_threshold(200000, 50, 100)
+    steady_heap()
     for fd in (in_fd, out_fd):
         os.set_blocking(fd, False)
         widen(fd)

@@ -77,7 +77,12 @@ class LargeFlow:
             self.patch = self._start(
                 source,
                 "patch",
-                {"path": path, "stat": list(entry.stat), "squeeze": valve.level()},
+                {
+                    "path": path,
+                    "stat": list(entry.stat),
+                    "digest": entry.node.content,
+                    "squeeze": valve.level(),
+                },
                 on_part=self._piece,
             )
             if ask:

@@ -127,7 +127,7 @@ class _Flow:
     def _piece(self, data: bytes) -> None:
         self.apply.send_data(data)
         before = self.bundle.bytes_in
-        passed = self.bundle.feed(squeeze.unpack(data) if self.level else data)
+        passed = self.bundle.feed(bytes(squeeze.unpack(data)) if self.level else data)
         self.digests += [file.digest if file.good else None for file in passed]
         self.progress.add(len(passed), self.bundle.bytes_in - before)
         self.valve.check(len(data))

@@ -52,7 +52,10 @@ class RecordReader:
                     raise ProtocolError("expected a record of at most %d bytes, got %d" % (self._limit, size))
                 if len(buffer) - at - 4 < size:
                     break
-                values.append(decode(buffer[at + 4 : at + 4 + size]))
+                # One copy out of the buffer; a slice of the bytearray itself would make two.
+                with memoryview(buffer) as view:
+                    record = bytes(view[at + 4 : at + 4 + size])
+                values.append(decode(record))
                 at += 4 + size
         except ProtocolError as error:
             self._error = error
