@@ -173,7 +173,7 @@ def test_undo_brings_back_what_was_deleted_on_the_other_side(pair):
             (pair.here / "a").unlink()
             await session.flush()
             assert pair.equal() == {}
-            event = await session.undo()
+            (event,) = await session.undo()
             assert (event.path, event.side) == (b"a", "there")
             await session.flush()
             assert pair.equal() == {b"a": ("f", b"precious", False)}

@@ -96,7 +96,20 @@ async def scan(picture: Picture) -> set[bytes]:
             raise
         paths |= picture.here.changed | picture.there.changed
         picture.here.changed, picture.there.changed = set(), set()
-    return paths
+    return paths | _freed(picture)
+
+
+def _freed(picture: Picture) -> set[bytes]:
+    """What is below a folder that stood against a file and does so no more: nobody looked at it until now."""
+    ended = [
+        path for path, conflict in picture.conflicts.items() if conflict.kind == "clash" and not _clash(picture, path)
+    ]
+    return {*picture.here.at_or_below(ended), *picture.there.at_or_below(ended)} if ended else set()
+
+
+def _clash(picture: Picture, path: bytes) -> bool:
+    one, other = picture.here.tree.get(path), picture.there.tree.get(path)
+    return one is not None and other is not None and (one.node.kind == "d") != (other.node.kind == "d")
 
 
 async def _scan_side(picture: Picture, side: Side) -> None:
@@ -221,6 +234,7 @@ async def remember(picture: Picture, plan: Plan, results: tuple[Done, Done]) -> 
         for path in gone:
             del picture.rows[path]
         picture.rows.update(rows)
+        picture.news = list(rows)
     picture.conflicts = {conflict.path: conflict for conflict in plan.conflicts}
     picture.compare_all = False
     moved = sum(op["size"] for op in (*plan.to_here, *plan.to_there) if op["op"] == "put")

@@ -1,23 +1,32 @@
 """What sync replaced or removed, on either side, and how it comes back.
 
-Each worker keeps the files themselves in its own bounded history; this only lists, merges and asks. A restored file is
-an ordinary change afterwards: the watch sees it and the next cycle carries it over.
+Each worker keeps the files themselves in its own bounded history; this only lists, merges, groups and asks. A restored
+file is an ordinary change afterwards: the watch sees it and the next cycle carries it over. Rules: one *deed* is what
+happened on one side without a pause, each path once: a removed folder is one deed and comes back whole.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from afield.errors import NoSuchFile
+from afield.errors import FileChanged, NoSuchFile
+from afield.sync.notice import show
 from afield.sync.side import together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from afield.sync.picture import Picture
     from afield.sync.side import Side
 
-# What one listing shows at most, unless asked otherwise: more than a person reads, little enough for one record.
+# What one listing shows at most, unless asked otherwise: more than a person reads.
 LISTED = 200
+# A folder of so many files comes back whole; more comes back when asked again.
+RESTORED = 100_000
+# Seconds between two events of one deed: the ops of one cycle follow each other in milliseconds; two saves of a person,
+# or two commands in a row, do not.
+PAUSE = 0.5
 
 
 class Event(NamedTuple):
@@ -30,6 +39,11 @@ class Event(NamedTuple):
     action: str
     size: int
 
+    @property
+    def id(self) -> str:
+        """A short name for people: it stays the same as long as the event is kept."""
+        return hashlib.sha256(self.side.encode() + b"\0" + bytes(self.event)).hexdigest()[:8]
+
 
 def merged(here: Iterable[list[Any]], there: Iterable[list[Any]]) -> list[Event]:
     """Both listings as one, newest first; at equal times that of here first."""
@@ -37,24 +51,81 @@ def merged(here: Iterable[list[Any]], there: Iterable[list[Any]]) -> list[Event]
     return sorted(events, key=lambda event: -event.time)
 
 
+def deed(events: list[Event]) -> list[Event]:
+    """Of events, newest first, those that happened together with the first one, newest first."""
+    if not events:
+        return []
+    found, seen = [events[0]], {events[0].path}
+    for event in events[1:]:
+        if event.side != found[0].side:
+            continue
+        if found[-1].time - event.time > PAUSE or event.path in seen:
+            break
+        found.append(event)
+        seen.add(event.path)
+    return found
+
+
 async def events(here: Side, there: Side, *, path: bytes | None = None, limit: int = LISTED) -> list[Event]:
     """What both sides still keep, newest first, at or below ``path`` (None: all). Raises LinkLost and the like."""
-    args: dict[str, Any] = {"limit": limit}
+    args: dict[str, Any] = {"limit": limit, "parts": True}
     if path:
         args["path"] = path
-    first, second = await together(here.asked().request("history", args), there.asked().request("history", args))
+    found = await together(here.asked().collect("history", args), there.asked().collect("history", args))
+    first, second = ([row for part in parts for row in part] for parts, _ in found)
     return merged(first, second)[:limit]
 
 
-async def undo(here: Side, there: Side, *, path: bytes | None = None, side: str | None = None) -> Event:
-    """Bring back what was replaced or removed last (at or below ``path``, on ``side``).
+def chosen(found: list[Event], *, path: bytes | None, side: str | None, event: str | None) -> list[Event]:
+    """The events to undo: the named one, else the last of this very path, else the last deed (at or below ``path``)."""
+    kept = [each for each in found if side in (None, each.side)]
+    if event is not None:
+        return [each for each in kept if event in (each.id, bytes(each.event).decode("utf-8", "surrogateescape"))][:1]
+    exact = [each for each in kept if each.path == path]
+    return exact[:1] if exact and exact[0] is kept[0] else deed(kept)
 
-    What stands there now goes to the history in turn, so an undo can be undone. Raises NoSuchFile when nothing is kept.
+
+def check(picture: Picture, events: Iterable[Event]) -> None:
+    """Raise FileChanged when an undo would come in the way of changes that are not agreed on yet."""
+    for event in events:
+        if event.path in picture.conflicts:
+            raise FileChanged(
+                f"{show(event.path)} is in conflict: both sides changed it",
+                hint=f"settle that first: afield resolve {show(event.path)}, or say --force",
+                path=event.path,
+            )
+
+
+async def undo(
+    picture: Picture,
+    *,
+    path: bytes | None = None,
+    side: str | None = None,
+    event: str | None = None,
+    force: bool = False,
+) -> list[Event]:
+    """Bring back what was replaced or removed last: one file, or a folder with all that went with it; newest first.
+
+    What stands there now goes to the history in turn, so an undo can be undone. Raises NoSuchFile when nothing is kept,
+    FileChanged for a path in conflict unless ``force``, WrongKind when a folder stands where a file is to be.
     """
-    kept = [event for event in await events(here, there, path=path) if side in (None, event.side)]
-    if not kept:
-        where = f" for {path.decode('utf-8', 'backslashreplace')}" if path else ""
+    found = chosen(
+        await events(picture.here, picture.there, path=path, limit=RESTORED), path=path, side=side, event=event
+    )
+    if not found:
+        where = f" for {show(path)}" if path else f" called {event}" if event else ""
         raise NoSuchFile(f"the history keeps nothing{where}", hint="afield history lists what can be brought back")
-    event = kept[0]
-    await {"here": here, "there": there}[event.side].asked().request("restore", {"event": event.event})
-    return event
+    if not force:
+        check(picture, found)
+    endpoint = picture.side(found[0].side).asked()
+    # All are sent without waiting; the worker does them one after another.
+    requests = [endpoint.start("restore", {"event": each.event}) for each in found]
+    try:
+        for request in requests:
+            await request.wait()
+    finally:
+        picture.pending.update(each.path for each in found)
+        for request in requests:
+            if request.done.done() and not request.done.cancelled():
+                request.done.exception()
+    return found

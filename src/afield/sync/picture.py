@@ -44,6 +44,8 @@ class Picture:
         self.rows: dict[bytes, Row] = {}
         self.problems = Problems()
         self.conflicts: dict[bytes, Conflict] = {}
+        # What the last cycle agreed on, for whoever keeps contents of it.
+        self.news: list[bytes] = []
         self.pending: set[bytes] = set()
         # Until the first cycle is done, everything has to be compared, not only what changed.
         self.compare_all = True

@@ -14,7 +14,7 @@ import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.errors import AfieldError, GuardRefused, InternalError, LinkLost, LinkTimeout, NotUp
-from afield.sync import cycle, guarding, notice
+from afield.sync import cycle, guarding, notice, resolve
 from afield.sync import history as histories
 from afield.sync.base import BaseStore
 from afield.sync.pace import Limit
@@ -22,6 +22,7 @@ from afield.sync.pacing import Pacing
 from afield.sync.picture import Picture
 from afield.sync.side import Side, together
 from afield.sync.status import Status, status
+from afield.sync.texts import Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -101,6 +102,7 @@ class Session:
             mode=settings.mode,
             limit=Limit(settings.limit),
         )
+        self.texts = Keeper(self.picture, settings.store + ".texts")
 
     # -- life
 
@@ -125,6 +127,7 @@ class Session:
                 raise
         self._set("live")
         self._task = asyncio.get_running_loop().create_task(self._run(), name="afield-sync")
+        self.texts.start()
 
     async def close(self) -> None:
         """Stop; both workers end. What was confirmed is on disk."""
@@ -133,6 +136,7 @@ class Session:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await self.texts.close()
         await together(self.picture.here.close(), self.picture.there.close())
         self.picture.store.close()
         self._set("closed")
@@ -264,6 +268,7 @@ class Session:
 
         report = await cycle.run(picture, check=check, on_progress=self.on_progress)
         self._confirmed = {}
+        self.texts.agreed(picture.news)
         self.cycles += 1
         if report.to_here or report.to_there or report.conflicts or report.failed:
             self.last = (picture.now(), picture.now() - began, report)
@@ -317,38 +322,28 @@ class Session:
         ops += [("there", op["op"], op["path"], int(op.get("size") or 0)) for op in plan.to_there]
         return Preview(ops, [(conflict.path, conflict.kind) for conflict in plan.conflicts])
 
-    async def settle(self, paths: Iterable[bytes], winner: str) -> None:
-        """End the conflicts at these paths: what ``winner`` ("here" or "there") has is put on both sides.
+    async def settle(self, paths: Iterable[bytes], how: str, *, markers: bool = False) -> resolve.Settled:
+        """End the conflicts at and below these paths: ``how`` is here, there (that version wins), both or merge.
 
-        The other version goes to the history of its side. Raises as ``flush``.
+        What loses goes to the history of its side. Raises as ``flush``, and UsageError.
         """
-        chosen = set(paths)
-        picture = self.picture
-        default = picture.mode
-
-        def mode(path: bytes) -> str:
-            above = any(path == top or path.startswith(top + b"/") for top in chosen)
-            return f"two-way-{winner}-wins" if above else default
-
+        tops = list(paths)
         async with self._lock:
-            picture.pending |= chosen
-            picture.decide_mode = mode
-            try:
-                await self._cycle()
-            finally:
-                picture.decide_mode = None
+            self._confirmed = resolve.allowed(self.picture, tops)
+            return await resolve.settle(self, tops, how, markers=markers, run=self._cycle)
 
-    async def history(self, path: bytes | None = None) -> list[histories.Event]:
+    async def history(self, path: bytes | None = None, limit: int = histories.LISTED) -> list[histories.Event]:
         """What was replaced or removed on either side and can be brought back, newest first."""
-        return await histories.events(self.picture.here, self.picture.there, path=path)
+        return await histories.events(self.picture.here, self.picture.there, path=path, limit=limit)
 
-    async def undo(self, path: bytes | None = None, side: str | None = None) -> histories.Event:
-        """Bring back what was replaced or removed last (at or below ``path``); it is then synced as any change."""
+    async def undo(
+        self, path: bytes | None = None, side: str | None = None, *, event: str | None = None, force: bool = False
+    ) -> list[histories.Event]:
+        """Bring back what was replaced or removed last (see ``history.undo``); it is then synced as any change."""
         async with self._lock:
-            event = await histories.undo(self.picture.here, self.picture.there, path=path, side=side)
-            self.picture.pending.add(event.path)
+            found = await histories.undo(self.picture, path=path, side=side, event=event, force=force)
         self._pacing.wake()
-        return event
+        return found
 
     def confirm(self) -> None:
         """Let what the guard holds back happen, once: so many removals on that side, not more."""
