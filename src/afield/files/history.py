@@ -308,6 +308,8 @@ def _make_folder(there: "int", last: "bytes") -> "None":
     except FileExistsError:
         if not modes.S_ISDIR(os.stat(last, dir_fd=there, follow_symlinks=False).st_mode):
             raise
+        # Removed again: the record of before becomes that of now.
+        os.utime(last, dir_fd=there, follow_symlinks=False)
 
 
 def _write_mark(there: "int", last: "bytes", what: "bytes") -> "None":

@@ -342,6 +342,8 @@ class Session:
         """Bring back what was replaced or removed last (see ``history.undo``); it is then synced as any change."""
         async with self._lock:
             found = await histories.undo(self.picture, path=path, side=side, event=event, force=force)
+            # What an undo takes away again was agreed to by asking for it.
+            self._confirmed = {"there" if found[0].side == "here" else "here": len(found)}
         self._pacing.wake()
         return found
 

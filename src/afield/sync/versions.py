@@ -21,8 +21,9 @@ async def versions(session: Session, path: bytes) -> dict[str, Any]:
     Raises LinkLost and the like.
     """
     picture = session.picture
-    await together(picture.here.rescan([path]), picture.there.rescan([path]))
-    picture.pending.add(path)
+    async with session._lock:
+        await together(picture.here.rescan([path]), picture.there.rescan([path]))
+        picture.pending.add(path)
     here, there = await together(_version(picture.here, path), _version(picture.there, path))
     conflict = picture.conflicts.get(path)
     return {
