@@ -170,6 +170,11 @@ class _Court(object):
         self._one = None if callable(mode) else mode_named(mode)
         self._names = mode if callable(mode) else None
 
+    @property
+    def is_mixed(self) -> "bool":
+        """Tell whether paths can have different modes."""
+        return self._one is None
+
     def mode(self, path: "bytes") -> "Mode":
         """Give the mode of a path."""
         if self._one is not None:
@@ -215,8 +220,9 @@ class _Court(object):
         return path in self.there if verdict == THERE else verdict == MERGE
 
 
-# What is below a folder: something that both sides will have, something that nobody may touch, something left alone.
-_WANTED, _HELD, _LET = 1, 2, 4
+# What is below a folder: something that both sides will have, something that nobody may touch, something left alone,
+# something that does not follow the winner of the folder.
+_WANTED, _HELD, _LET, _OTHERS = 1, 2, 4, 8
 _FLAGS = {STUCK: _HELD, CONFLICT: _HELD, LEFT: _LET}
 
 
@@ -229,20 +235,33 @@ def _settle_folders(
     """
     flags = {}  # type: Dict[bytes, int]
     subtrees = {}  # type: Dict[bytes, int]
+    winners = {}  # type: Dict[bytes, int]
     for path in reversed(order):
         verdict = verdicts[path]
         if verdict == EVEN:
             continue
         below = flags.get(path, 0)
+        if court.is_mixed and _others_win_below(court, path, winners):
+            below |= _OTHERS
         side = court.folder_side(path)
         if side or verdict not in (HERE, THERE):
             verdict = _settle(court, path, verdict, below, subtrees, conflicts)
             verdicts[path] = verdict
+        below &= ~_OTHERS
         below |= _FLAGS.get(verdict) or (_WANTED if court.is_wanted(path, verdict) else 0)
         if below:
             above = parent(path)
             flags[above] = flags.get(above, 0) | below
     return subtrees
+
+
+def _others_win_below(court: "_Court", path: "bytes", winners: "Dict[bytes, int]") -> "bool":
+    """Tell whether a clash has something below that has another winner; ``winners``: a bit for each, by the folder above."""
+    winner = court.mode(path).winner
+    own, below = 1 << winner, winners.get(path, 0)
+    above = parent(path)
+    winners[above] = winners.get(above, 0) | below | own
+    return winner != 0 and below & ~own != 0 and court.is_clash(path)
 
 
 def _settle(
@@ -266,7 +285,7 @@ def _settle(
         if verdict == CONFLICT:
             subtrees[path] = LEFT
             conflicts[path] = "clash"
-        elif court.mode(path).winner:
+        elif court.mode(path).winner and not below & _OTHERS:
             subtrees[path] = verdict
     elif verdict == CONFLICT:
         conflicts[path] = "edit" if path in court.base else "add"
@@ -286,7 +305,12 @@ def _settle_clash(court: "_Court", path: "bytes", verdict: "int", below: "int") 
     if verdict in (CONFLICT, LEFT, court.folder_side(path)) or not below:
         return verdict
     winner = court.mode(path).winner
-    if winner and below & _WANTED and (winner == court.folder_side(path) or not below & (_HELD | _LET)):
+    if (
+        winner
+        and below & _WANTED
+        and not below & _OTHERS
+        and (winner == court.folder_side(path) or not below & (_HELD | _LET))
+    ):
         return winner
     return CONFLICT
 
