@@ -128,3 +128,69 @@ def test_what_init_writes_is_what_load_reads(tmp_path_factory, place, folder, py
         tuple(ssh),
     )
     assert loaded.machine("m.2").place == "local://"
+
+
+def test_lists_of_patterns_are_settings_of_each_machine(project):
+    loaded = project(
+        '[sync]\nmode = "push"\npull = ["runs/**"]\nkeep-there = ["data/**"]\n'
+        '[machines.a]\nplace = "local://"\n[machines.b]\nplace = "local://"\n'
+        '[machines.b.sync]\nmode = "two-way-safe"\npull = []\ntwo-way = ["*.ipynb"]\n'
+    )
+    a, b = loaded.machines["a"], loaded.machines["b"]
+    assert (a.mode, a.pull, a.keep_there, a.two_way) == ("push", ("runs/**",), ("data/**",), ())
+    assert (b.mode, b.pull, b.keep_there, b.two_way) == ("two-way-safe", (), ("data/**",), ("*.ipynb",))
+
+
+TWO = '[machines.a]\nplace = "local://"\n[machines.b]\nplace = "local://"\nfolder = "/scratch/train/"\n'
+
+
+def test_further_folders_have_their_own_way(project):
+    loaded = project(
+        f'{TWO}[folders.common]\nhere = "../common"\nthere = "~/common"\nmode = "push"\n'
+        '[folders.data]\nhere = "data"\nthere = "data"\n'
+        '[machines.b.folders.data]\nthere = "/big/data"\nmode = "pull"\nignore = ["*.tmp"]\n'
+    )
+    common, data = loaded.machines["a"].folders
+    home = str(project.folder.resolve())
+    assert (common.name, common.there, common.mode) == ("common", "~/common", "push")
+    assert common.here == str(project.folder.parent.resolve() / "common")
+    assert (data.here, data.there, data.mode) == (f"{home}/data", "~/afield/train/data", "two-way-safe")
+    other = loaded.machines["b"].folders[1]
+    assert (other.there, other.mode, other.ignore) == ("/big/data", "pull", ("*.tmp",))
+    rows = {row["key"]: row for row in explain_machine(loaded.machines["b"])}
+    assert rows["folders.data.mode"]["value"] == "pull"
+    assert rows["folders.data.mode"]["from"].endswith("[machines.b]")
+    assert rows["folders.common.there"]["from"].endswith("afield.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ('folders = "x"\n', "tables"),
+        ('[folders.x]\nhere = "x"\n', "there is missing"),
+        ('[folders.x]\nhere = "x"\nthere = "x"\nmod = "push"\n', "mod"),
+        ('[folders.x]\nhere = "x"\nthere = "x"\nmode = "sideways"\n', "two-way-safe"),
+        ('[folders.x]\nhere = "."\nthere = "x"\n', "the project are the same folder here"),
+        ('[folders.x]\nhere = "x"\nthere = "."\n', "the project are the same folder there"),
+        ('[folders.x]\nhere = "x"\nthere = "y"\n[folders.z]\nhere = "z"\nthere = "q/../y"\n', "folder x are the same"),
+        ('[folders."a/b"]\nhere = "x"\nthere = "x"\n', "a/b"),
+        ('[sync]\npull = "runs"\n', "list of texts"),
+    ],
+)
+def test_a_folder_that_cannot_be_is_named(project, text, wrong):
+    with pytest.raises(ConfigError, match=wrong):
+        project(text + TWO)
+
+
+def test_folders_stand_in_a_projects_own_file(project):
+    with pytest.raises(ConfigError, match="folders"):
+        project(TWO, user='[folders.x]\nhere = "x"\nthere = "x"\n')
+
+
+def test_machines_are_chosen_by_name_or_all(project):
+    loaded = project('machine = "a"\n' + TWO)
+    assert [machine.name for machine in loaded.chosen([])] == ["a"]
+    assert [machine.name for machine in loaded.chosen(["b", "a", "b"])] == ["b", "a"]
+    assert [machine.name for machine in loaded.chosen([], every=True)] == ["a", "b"]
+    with pytest.raises(ConfigError, match="no machine 'c'"):
+        loaded.chosen(["a", "c"])

@@ -1,6 +1,7 @@
 """Finds and reads ``afield.toml``: a project and its machines, each value with the file it came from.
 
 Order, later wins: the defaults, the user's ``~/.config/afield/config.toml``, the top of ``afield.toml``, ``[machines.NAME]``.
+Further folders of a project are read in ``folders.py``.
 Raises NoProject and ConfigError, each naming the file and the key. What must not go in: any use of the values.
 """
 
@@ -12,10 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from afield.config import schema
+from afield.config.folders import KEY as FOLDERS
+from afield.config.folders import Folder, check_tables, read_folders
 from afield.errors import ConfigError, NoProject
 
 FILE = "afield.toml"
 _TOP = ("name", "machine", "machines")
+# What a session is made of: these take effect only when a sync starts.
+SYNC = ("mode", "pull", "push", "two_way", "keep_there", "ignore")
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,17 @@ class Machine:
     agent_python: str | None = None
     ssh: tuple[str, ...] = ()
     mode: str = "two-way-safe"
+    pull: tuple[str, ...] = ()
+    push: tuple[str, ...] = ()
+    two_way: tuple[str, ...] = ()
+    keep_there: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     ask_above: int = 1_000_000_000
     ask_above_files: int = 50_000
     limit: int | None = None
     env: dict[str, str] = field(default_factory=dict)
     forward_env: tuple[str, ...] = ()
+    folders: tuple[Folder, ...] = ()
     origin: dict[str, str] = field(default_factory=dict)
 
 
@@ -46,6 +56,12 @@ class Project:
     name: str
     default: str | None
     machines: dict[str, Machine]
+
+    def chosen(self, names: list[str], *, every: bool = False) -> list[Machine]:
+        """Give the named machines in that order, all of them (``every``), or the default one. Raises ConfigError."""
+        if every:
+            return list(self.machines.values())
+        return [self.machine(name) for name in dict.fromkeys(names)] or [self.machine()]
 
     def machine(self, name: str | None = None) -> Machine:
         """Give the named machine, or the default one. Raises ConfigError."""
@@ -89,12 +105,16 @@ def load_project(start: str | None = None, *, user_file: str | None = None) -> P
     data = _read(path)
     user_path = user_file if user_file is not None else default_user_file()
     user = _read(user_path) if os.path.isfile(user_path) else {}
+    if FOLDERS in user:
+        raise ConfigError(
+            f"{user_path}: folders belong to one project", hint=f"write [folders.NAME] in the project's {FILE}"
+        )
     _check_keys(user, user_path, machine_level=False)
     _check_keys(data, path, machine_level=False)
     name = data.get("name", os.path.basename(folder) or "project")
     if not isinstance(name, str) or not name or "/" in name or "\0" in name:
         raise ConfigError(f"{path}: name expects a text without '/', got {name!r}")
-    machines = _machines(data, path, user, user_path, name)
+    machines = _machines(data, path, user, user_path, name, folder)
     default = data.get("machine")
     if default is not None and default not in machines:
         raise ConfigError(f"{path}: machine = {default!r} is not one of [machines.…]: {', '.join(machines) or 'none'}")
@@ -121,7 +141,8 @@ def _read(path: str) -> dict[str, Any]:
 
 def _check_keys(table: dict[str, Any], where: str, *, machine_level: bool) -> None:
     own = [setting.name for setting in schema.SETTINGS if not setting.section]
-    known = [*schema.SECTIONS, *own, *(() if machine_level else _TOP)]
+    known = [*schema.SECTIONS, *own, FOLDERS, *(() if machine_level else _TOP)]
+    check_tables(table, where)
     for key, value in table.items():
         if key not in known:
             raise schema.unknown_key(key, known, where)
@@ -135,7 +156,7 @@ def _check_keys(table: dict[str, Any], where: str, *, machine_level: bool) -> No
 
 
 def _machines(
-    data: dict[str, Any], path: str, user: dict[str, Any], user_path: str, project: str
+    data: dict[str, Any], path: str, user: dict[str, Any], user_path: str, project: str, folder: str
 ) -> dict[str, Machine]:
     tables = data.get("machines", {})
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
@@ -147,11 +168,11 @@ def _machines(
         schema.check_machine_name(name)
         where = f"{path} [machines.{name}]"
         _check_keys(table, where, machine_level=True)
-        machines[name] = _machine(name, ((user, user_path), (data, path), (table, where)), project)
+        machines[name] = _machine(name, ((user, user_path), (data, path), (table, where)), project, folder)
     return machines
 
 
-def _machine(name: str, layers: tuple[tuple[dict[str, Any], str], ...], project: str) -> Machine:
+def _machine(name: str, layers: tuple[tuple[dict[str, Any], str], ...], project: str, folder: str) -> Machine:
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
     for setting in schema.SETTINGS:
@@ -171,4 +192,5 @@ def _machine(name: str, layers: tuple[tuple[dict[str, Any], str], ...], project:
         )
     if values["folder"] is None:
         values["folder"] = f"~/afield/{project}"
-    return Machine(name=name, origin=origin, **values)
+    folders = read_folders(layers[1:], project=folder, there=values["folder"], mode=values["mode"])
+    return Machine(name=name, origin=origin, folders=folders, **values)

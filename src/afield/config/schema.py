@@ -43,12 +43,28 @@ SETTINGS: Final = (
     ),
     Setting("", "ssh", "texts", (), 'extra words for the ssh command, such as ["-F", "lab.conf"]'),
     Setting("sync", "mode", "mode", "two-way-safe", "one of " + ", ".join(MODES)),
+    Setting("sync", "pull", "texts", (), 'patterns of what only comes here, such as ["runs/**"]'),
+    Setting("sync", "push", "texts", (), 'patterns of what only goes there, such as ["src/**"]'),
+    Setting(
+        "sync", "two-way", "texts", (), "patterns of what goes both ways when the mode is another, as two-way-safe"
+    ),
+    Setting("sync", "keep-there", "texts", (), 'patterns of what stays there, such as ["data/**"]; nothing is carried'),
     Setting("sync", "ignore", "texts", (), "more patterns to leave out, written as in .gitignore"),
     Setting("sync", "ask-above", "size", 1_000_000_000, "a first upload above this many bytes asks first"),
     Setting("sync", "ask-above-files", "count", 50_000, "a first upload of more files asks first"),
     Setting("sync", "limit", "rate", None, 'the most that goes over in a second, both ways together, such as "5 MB/s"'),
     Setting("run", "env", "env", {}, "variables that are set for every program there"),
     Setting("run", "forward-env", "texts", (), 'variables of here that travel, such as ["WANDB_*"]'),
+)
+# Below [folders.NAME]; what is not here is the project's.
+FOLDER_SETTINGS: Final = (
+    Setting("", "here", "text", None, "the folder here, absolute or as seen from the project's folder"),
+    Setting("", "there", "text", None, "the folder there, absolute, ~/… or as seen from the project's folder there"),
+    *(
+        Setting("", each.name, each.kind, None if each.name == "mode" else each.default, each.help)
+        for each in SETTINGS
+        if each.section == "sync" and each.name in ("mode", "pull", "push", "two-way", "keep-there", "ignore")
+    ),
 )
 BY_KEY: Final = {setting.key: setting for setting in SETTINGS}
 SECTIONS: Final = tuple(dict.fromkeys(setting.section for setting in SETTINGS if setting.section))
