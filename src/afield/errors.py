@@ -21,10 +21,9 @@
         │   ├── BadPath  RootMissing  RootNotFolder  RootRefused  NoSuchFile  NotAllowed  ReadOnly  DiskFull
         │   ├── NameTooLong  FileChanged  WrongKind  WrongIdentity  FileFailed
         ├── SyncError
-        │   ├── NeedsConfirmation  GuardRefused  NotUp
+        │   ├── NeedsConfirmation  GuardRefused  NotUp  GitRefused
         ├── PortError                a port is taken or refused
-        ├── DaemonError              the local daemon cannot be reached or is of another version
-        └── Cancelled
+        └── DaemonError  Cancelled   the local daemon cannot be reached; somebody gave up
 
 Rules: ``code`` is stable and crosses the wire; ``exit`` is the process status that the command line ends with;
 a message says what was expected and what came, ``hint`` what to do. No I/O here.
@@ -43,9 +42,7 @@ class AfieldError(Exception):
 
     def __init__(self, text: "str", *, hint: "Optional[str]" = None, **details: "Any") -> "None":
         Exception.__init__(self, text)
-        self.text = text
-        self.hint = hint
-        self.details = details
+        self.text, self.hint, self.details = text, hint, details
 
     def __str__(self) -> "str":
         return self.text
@@ -357,6 +354,12 @@ class NotUp(SyncError):
     code = "not-up"
 
 
+class GitRefused(SyncError):
+    """The repository is in use, missing or of a kind that is not carried; git or its place said no."""
+
+    code = "git-refused"
+
+
 class PortError(TheirFault):
     """A port is taken or refused."""
 
@@ -384,14 +387,10 @@ def _tree(root: "Type[AfieldError]") -> "Dict[str, Type[AfieldError]]":
 
 
 def from_value(value: "Any") -> "AfieldError":
-    """Make the error that ``to_value`` described; an unknown code gives a plain ``AfieldError`` that keeps it.
-
-    Raises ProtocolError when value is not such a map.
-    """
+    """Make the error that ``to_value`` described; an unknown code stays with a plain one. Raises ProtocolError."""
     if not isinstance(value, dict) or not isinstance(value.get("code"), str) or not isinstance(value.get("text"), str):
         raise ProtocolError("expected an error map with code and text, got %.200r" % (value,))
-    hint = value.get("hint")
-    details = value.get("details")
+    hint, details = value.get("hint"), value.get("details")
     kind = _tree(AfieldError).get(value["code"], AfieldError)
     error = kind(value["text"], hint=hint if isinstance(hint, str) else None)
     if isinstance(details, dict):
