@@ -192,7 +192,7 @@ def test_conflicts_are_listed_and_settled(up, wait):
         client.request("up", up.args)
         found = client.request("conflicts", up.args)
         assert [item["path"] for item in found] == ["a.py"]
-        assert client.request("settle", {**up.args, "paths": ["a.py"], "keep": "there"}) == {"settled": ["a.py"]}
+        assert client.request("settle", {**up.args, "paths": ["a.py"], "keep": "there"})["settled"] == ["a.py"]
         assert read(up.here, "a.py") == "there\n"
         assert client.request("conflicts", up.args) == []
 

@@ -91,18 +91,21 @@ class Client:
         """
         number = self._send(verb, {name: value for name, value in (args or {}).items() if value is not None})
         faces = events or Events()
+        rows: list[Any] = []
         while True:
             answer = self._line(timeout)
             if answer.get("id") is None and "error" in answer:
                 raise error_of(answer["error"])
             if answer.get("id") != number:
                 continue
-            if "event" in answer:
+            if "event" in answer and "rows" in answer["event"]:
+                rows += answer["event"]["rows"]
+            elif "event" in answer:
                 self._event(answer["event"], faces)
             elif "error" in answer:
                 raise error_of(answer["error"])
             elif "ok" in answer:
-                return answer["ok"]
+                return _joined(answer, rows) if rows else answer["ok"]
             else:
                 raise ProtocolError(f"expected event, ok or error from the daemon, got {sorted(answer)}")
 
@@ -275,6 +278,12 @@ def _wait_gone() -> None:
         with contextlib.closing(sock):
             # The old daemon closes this connection when it ends.
             select.select([sock], [], [], 0.2)
+
+
+def _joined(answer: dict[str, Any], rows: list[Any]) -> Any:
+    """Put the rows that came ahead where they belong."""
+    key = answer.get("rows")
+    return rows if key is None else {**answer["ok"], key: rows}
 
 
 def error_of(value: Any) -> AfieldError:

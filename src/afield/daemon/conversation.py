@@ -31,6 +31,8 @@ _REQUESTS = 64
 _NEWS_LIMIT = 1 << 20
 
 
+# Rows of one line: with paths of 4 KB still below the limit of a line (16 MiB).
+_ROWS = 1000
 # A bar that moves more often is not seen to.
 _PROGRESS_SECONDS = 0.1
 
@@ -223,7 +225,7 @@ class Conversation:
         ask = Ask(self, request.id)
         try:
             result = await self._handlers[request.verb](ask, request.args)
-            self.send({"id": request.id, "ok": result})
+            await self._answer_all(request.id, result)
         except AfieldError as error:
             self._fail(request.id, error)
         except asyncio.CancelledError:
@@ -239,6 +241,17 @@ class Conversation:
             self._on_use()
             self._tasks.pop(request.id, None)
 
+    async def _answer_all(self, number: int, result: Any) -> None:
+        """Send a result; a long list of it goes ahead in `rows` events, so that no line is too long."""
+        key, rows = _long_list(result)
+        if rows is None:
+            self.send({"id": number, "ok": result})
+            return
+        for start in range(0, len(rows), _ROWS):
+            self.send({"id": number, "event": {"rows": rows[start : start + _ROWS]}})
+            await self.channel.wait_writable()
+        self.send({"id": number, "ok": {**result, key: []} if key is not None else [], "rows": key})
+
     def _fail(self, number: int | None, error: AfieldError) -> None:
         self.send({"id": number, "error": {**error.to_value(), "exit": error.exit}})
 
@@ -247,6 +260,17 @@ class Conversation:
         self.channel.close_when_sent()
         self.end()
         return False
+
+
+def _long_list(result: Any) -> tuple[str | None, list[Any] | None]:
+    """Give (its key, or None when it is the result itself; the list) when a result has a long one."""
+    if isinstance(result, list):
+        return None, result if len(result) > _ROWS else None
+    if isinstance(result, dict):
+        for key, value in result.items():
+            if isinstance(value, list) and len(value) > _ROWS:
+                return key, value
+    return None, None
 
 
 def plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ from afield.control import paths
 from afield.errors import NeedsConfirmation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from afield.config.load import Machine
     from afield.daemon.conversation import Ask
@@ -103,23 +103,105 @@ async def start(session: Any, target: Target, ask: Ask | None, confirm: int | No
             forget_store(path)
             raise
         allow = _ALL
-    if ask is not None:
-
-        def tell(progress: Any) -> None:
-            ask.progress(
-                what="first sync",
-                done=progress.files,
-                total=progress.files_total,
-                bytes=progress.bytes,
-                bytes_total=progress.bytes_total,
-            )
-
-        session.on_progress = tell
-    try:
+    with telling(session, ask, "first sync"):
         await session.start(allow=allow)
+    return done_of(session)
+
+
+@contextlib.contextmanager
+def telling(session: Any, ask: Ask | None, what: str) -> Iterator[None]:
+    """Tell a face how far the session's transfers are, for the length of a ``with``."""
+    if ask is None:
+        yield
+        return
+
+    def tell(progress: Any) -> None:
+        ask.progress(
+            what=what,
+            done=progress.files,
+            total=progress.files_total,
+            bytes=progress.bytes,
+            bytes_total=progress.bytes_total,
+        )
+
+    session.on_progress = tell
+    try:
+        yield
     finally:
         session.on_progress = None
-    return done_of(session)
+
+
+@contextlib.asynccontextmanager
+async def borrowed(target: Target) -> AsyncIterator[Any]:
+    """Give the live session of a target, or one for the length of a ``with`` that leaves nothing behind here."""
+    if target.live:
+        yield target.session
+        return
+    path = store_path(target.folder, target.machine.name)
+    known = has_store(path)
+    session = await make(target, lambda: None)
+    try:
+        yield session
+    finally:
+        await close(session)
+        if not known:
+            # Otherwise the next `up` would take the store for that of a project that was synced before.
+            forget_store(path)
+
+
+@contextlib.asynccontextmanager
+async def worker_here() -> AsyncIterator[Any]:
+    """Give a files worker on this machine, without a root, for the length of a ``with``."""
+    from afield.sync.channel import local_worker
+    from afield.sync.endpoint import Endpoint
+
+    endpoint = Endpoint("here", await local_worker())
+    try:
+        yield endpoint
+    finally:
+        await endpoint.close()
+
+
+def conflicts(session: Any) -> list[dict[str, Any]]:
+    """Give the open conflicts with what each side has."""
+    from afield.sync.versions import described
+
+    found = []
+    for conflict in session.conflicts():
+        row: dict[str, Any] = {"path": conflict.path, "kind": conflict.kind}
+        for side in ("here", "there"):
+            entry = session.picture.entry(side, conflict.path)
+            row[side] = None if entry is None else described(entry)
+        found.append(row)
+    return found
+
+
+def in_conflict(session: Any, tops: list[bytes]) -> bool:
+    """Say whether any conflict is open at or below these paths."""
+    from afield.sync.resolve import chosen
+
+    return bool(chosen(session.picture.conflicts, tops))
+
+
+async def versions(session: Any, path: bytes) -> dict[str, Any]:
+    """See afield.sync.versions."""
+    from afield.sync.versions import versions as asked
+
+    return await asked(session, path)
+
+
+async def why(session: Any, path: bytes) -> dict[str, Any]:
+    """See afield.sync.explain."""
+    from afield.sync.explain import why as asked
+
+    return await asked(session, path)
+
+
+async def compare(session: Any, folder: bytes) -> dict[str, Any]:
+    """See afield.sync.compare."""
+    from afield.sync.compare import compare as asked
+
+    return await asked(session, folder)
 
 
 def done_of(session: Any) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class Fetch:
         self.offset = offset
         self.size: int | None = None
         self.mtime_ns: int | None = None
+        self.whole: bytes | None = None
         self._sum = hashlib.sha256()
         self._worker = worker
         self._path = path
@@ -66,7 +67,9 @@ class Fetch:
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Give the pieces in order. Raises what the worker says."""
-        request = self._worker.start("fetch", {"path": self._path, "offset": self.offset}, on_part=self._take)
+        request = self._worker.start(
+            "fetch", {"path": self._path, "offset": self.offset, "whole": self.offset > 0}, on_part=self._take
+        )
         request.done.add_done_callback(lambda _: self._more.set())
         try:
             while True:
@@ -84,7 +87,7 @@ class Fetch:
                 if request.done.done() and not self._pieces:
                     break
             done = request.done.result()
-            self.size, self.mtime_ns = done["size"], done.get("mtime_ns")
+            self.size, self.mtime_ns, self.whole = done["size"], done.get("mtime_ns"), done.get("whole")
             if done["digest"] != self._sum.digest():
                 raise FileFailed("the file arrived damaged: its digest is not the one that was sent", hint="try again")
         finally:
@@ -105,19 +108,36 @@ class Fetch:
 
 
 class Store:
-    """A file to there. ``size`` and ``digest`` grow with what was written."""
+    """A file to there. ``size`` and ``digest`` cover the whole file, also when a part of it is there already.
 
-    def __init__(self, worker: Endpoint, path: bytes, *, executable: bool = False, mtime_ns: int | None = None) -> None:
-        self.size = 0
-        self._sum = hashlib.sha256()
+    ``resume`` names this version of the source, so that a broken transfer can be gone on with; ``offset`` and ``known`` (the
+    hash of so many bytes) say from where. ``was`` [size, mtime in ns]: replace only that version.
+    """
+
+    def __init__(
+        self,
+        worker: Endpoint,
+        path: bytes,
+        *,
+        executable: bool = False,
+        mtime_ns: int | None = None,
+        resume: bytes | None = None,
+        offset: int = 0,
+        known: Any = None,
+        was: list[int] | None = None,
+    ) -> None:
+        self.size = offset
+        self._sum = known if offset and known is not None else hashlib.sha256()
         self._worker = worker
-        args: dict[str, Any] = {"path": path, "executable": executable, "mtime_ns": mtime_ns}
+        args: dict[str, Any] = {"path": path, "executable": executable, "mtime_ns": mtime_ns, "trailer": True}
+        args.update(resume=resume, offset=offset, was=was)
         self._request = worker.start("store", args)
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of what was written so far."""
-        return self._sum.digest()
+        """SHA-256 of the file so far."""
+        digest: bytes = self._sum.digest()
+        return digest
 
     async def write(self, data: bytes) -> None:
         """Send a piece; waits while the channel is full. Raises what the worker says."""
@@ -131,6 +151,12 @@ class Store:
                 self._request.done.result()
 
     async def end(self) -> None:
-        """Send the end and wait until the file stands there. Raises what the worker says."""
+        """Send the digest and the end, and wait until the file stands there. Raises what the worker says."""
+        self._request.send_data(self.digest)
         self._request.send_end()
         await self._request.wait()
+
+    def cancel(self) -> None:
+        """Give up: nothing is put into place."""
+        if not self._request.done.done():
+            self._request.cancel()

@@ -78,8 +78,11 @@ def row(path: "bytes", name: "bytes") -> "List[Any]":
     return [name, kind, executable, st.st_size, st.st_mtime_ns, modes.S_IMODE(st.st_mode), target]
 
 
-def fetch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":  # noqa: ARG001  all verbs are called alike
-    """Verb ``fetch``: the bytes of a file from ``offset`` on; the digest is that of the bytes sent."""
+def fetch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``fetch``: the bytes of a file from ``offset`` on; the digest is that of the bytes sent.
+
+    With ``whole`` the digest of the whole file comes too, for who goes on with a part.
+    """
     path = resolve(service, args.get("path"))
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -90,6 +93,16 @@ def fetch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator
         if kind_of(found.st_mode) != "f":
             raise WrongKind("%s: expected a file, got something else" % show(path), path=path)
         hasher, at = hashlib.sha256(), int(args.get("offset") or 0)
+        whole = hashlib.sha256() if args.get("whole") and at else hasher
+        left = at if whole is not hasher else 0
+        while left:
+            data = os.read(fd, min(PIECE, left))
+            if not data:
+                break
+            whole.update(data)
+            left -= len(data)
+            if monotonic() >= task.until:
+                yield None
         os.lseek(fd, at, os.SEEK_SET)
         while True:
             try:
@@ -99,6 +112,8 @@ def fetch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator
             if not data:
                 break
             hasher.update(data)
+            if whole is not hasher:
+                whole.update(data)
             at += len(data)
             yield data
         if stat_of(os.fstat(fd))[:2] != stat_of(found)[:2]:
@@ -106,6 +121,7 @@ def fetch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator
         return {
             "size": found.st_size,
             "digest": hasher.digest(),
+            "whole": whole.digest(),
             "executable": bool(found.st_mode & 0o100),
             "mtime_ns": found.st_mtime_ns,
         }

@@ -1,0 +1,47 @@
+"""The verbs that explain and compare: why, ignored, compare. They change nothing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from afield.daemon import api_link, syncs
+from afield.daemon.api_settle import path_of
+
+if TYPE_CHECKING:
+    from afield.daemon.conversation import Ask
+    from afield.daemon.core import Daemon
+
+Args = dict[str, Any]
+
+
+async def why(daemon: Daemon, ask: Ask, args: Args) -> Any:
+    """Say why a path is as it is and what would happen to it."""
+    target = daemon.projects.get(args["project"], args["machine"])
+    session = daemon.projects.need(target)
+    await target.place.ready(ask)
+    return await syncs.why(session, path_of(args["path"]))
+
+
+async def ignored(daemon: Daemon, ask: Ask, args: Args) -> Any:
+    """Say which rule leaves a path out, or name the biggest things that are left out. Needs neither link nor sync."""
+    del ask
+    target = daemon.projects.get(args["project"], args["machine"])
+    request = {"root": os.fsencode(target.folder), "ignore": list(target.machine.ignore)}
+    async with syncs.worker_here() as worker:
+        if args["path"]:
+            path = path_of(args["path"])
+            return {"path": path, **await worker.request("explain", {**request, "path": path})}
+        parts, done = await worker.collect("left-out", request)
+    names = ("path", "files", "bytes", "rule", "source", "line")
+    return {**done, "rows": [dict(zip(names, row, strict=True)) for part in parts for row in part]}
+
+
+async def compare(daemon: Daemon, ask: Ask, args: Args) -> Any:
+    """Say what differs at and below a folder."""
+    target = await api_link.linked(daemon, ask, args)
+    async with syncs.borrowed(target) as session:
+        return await syncs.compare(session, path_of(args["path"]))
+
+
+VERBS = {"why": why, "ignored": ignored, "compare": compare}
