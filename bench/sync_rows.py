@@ -14,12 +14,14 @@ import random
 import shutil
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from afield.files.inotify import Inotify
 from sync_stand import Live, Stand, packages_tree, project_tree, thousand
 from table import ratio
+
+from afield.files.inotify import Inotify
 
 
 class Row(NamedTuple):
@@ -158,7 +160,7 @@ async def _seen(watch: Inotify, began: float, path: Path, text: str) -> float:
                 await ready.wait()
                 ready.clear()
                 now = time.perf_counter()
-                if any(name == b"edited.py" for _, name, _ in watch.read()) and path.read_text() == text:
+                if any(name == b"edited.py" for _, name, _, _ in watch.read()) and path.read_text() == text:
                     return now - began
     finally:
         loop.remove_reader(watch.fd)
@@ -171,8 +173,11 @@ async def _folders(stand: Stand, live: Live, scale: Scale, other: Path) -> list[
     for number in range(scale.rounds):
         ready, one, two = stand.fresh("ready"), live.here / f"added{number}", live.here / f"renamed{number}"
         thousand(ready, number)
-        steps = {"added": lambda: ready.rename(one), "renamed": lambda: one.rename(two)}
-        steps["deleted"] = lambda: shutil.rmtree(two)
+        steps = {
+            "added": partial(ready.rename, one),
+            "renamed": partial(one.rename, two),
+            "deleted": partial(shutil.rmtree, two),
+        }
         for what, step in steps.items():
             mine[what].append(await live.change(step))
             began = time.perf_counter()

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
+from typing import Self
 
 from afield import plugins
 from afield.link.connection import Connection
@@ -73,7 +74,7 @@ class Stand:
         (top / "home").mkdir()
         self.box = Sshd(top / "sshd", env={"AFIELD_HOME": str(top / "home"), "UNISON": str(top / "unison-there")})
 
-    def __enter__(self) -> Stand:
+    def __enter__(self) -> Self:
         self.box.start()
         self.ssh = shlex.join(self.box.ssh)
         return self
@@ -129,7 +130,7 @@ class Live:
         await self.link.open()
         return open_there(self.link, os.fsencode(self.there))
 
-    async def __aenter__(self) -> Live:
+    async def __aenter__(self) -> Self:
         await self.session.start()
         return self
 

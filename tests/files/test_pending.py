@@ -53,6 +53,28 @@ def test_a_removal_is_held_back_until_the_new_file_had_time_to_come():
     assert not pending
 
 
+def test_a_renamed_folder_is_due_at_once_under_both_names():
+    pending = Pending()
+    pending.removed(b"old", 10.0)
+    pending.moved(b"old", b"new", 10.0, folder=True)
+    assert pending.take(10.0) == [b"new", b"old"]
+
+
+def test_a_renamed_file_is_due_under_both_names_when_a_removal_would_be():
+    pending = Pending()
+    pending.moved(b"old", b"new", 10.0, folder=False)
+    assert pending.take(10.0) == []
+    assert pending.take(10.0 + REMOVED) == [b"new", b"old"]
+
+
+def test_a_file_that_was_made_just_now_is_saved_by_a_rename_and_due_at_once():
+    pending = Pending()
+    pending.created(b"tmp", 10.0)
+    pending.moved(b"tmp", b"file", 10.001, folder=False)
+    assert pending.take(10.001) == [b"file"]
+    assert pending.take(10.001 + REMOVED) == [b"tmp"]
+
+
 def test_a_touch_while_somebody_writes_says_nothing():
     pending = Pending()
     pending.written(b"a", 10.0)

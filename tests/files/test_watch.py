@@ -9,6 +9,7 @@ import pytest
 
 from afield.files.pending import LONGEST_STEP
 from afield.testing.files import FilesWorker, entries, op, put
+from afield.tree.entries import decode_entries
 
 POLL = """
 import sys
@@ -233,8 +234,8 @@ sys.path.insert(0, %r)
 from afield.files import inotify, worker
 plain = inotify.Inotify.read
 def read(self):
-    for folder, name, mask in plain(self):
-        yield (b"", b"", inotify.OVERFLOW) if name == b"trigger" else (folder, name, mask)
+    for folder, name, mask, cookie in plain(self):
+        yield (b"", b"", inotify.OVERFLOW, 0) if name == b"trigger" else (folder, name, mask, cookie)
 inotify.Inotify.read = read
 worker.main(0, 1)
 """
@@ -251,6 +252,19 @@ def test_after_lost_events_there_is_an_overflow_and_watching_goes_on(root):
         follow(worker, known, lambda tree: b"d" in tree)
         write(root + b"/d/f")
         follow(worker, known, lambda tree: b"d/f" in tree)
+
+
+def test_a_renamed_folder_is_told_in_one_event_with_what_is_gone(root):
+    with FilesWorker() as worker:
+        worker.open(root)
+        os.mkdir(root + b"/old")
+        write(root + b"/old/f")
+        worker.request("watch", on=True)
+        os.rename(root + b"/old", root + b"/new")
+        event = worker.wait_event("changed")
+    assert sorted(event["paths"]) == [b"new", b"old"]
+    assert event["absent"] == [b"old"]
+    assert [path for path, _ in decode_entries(event["entries"])] == [b"new", b"new/f"]
 
 
 def test_watching_can_be_turned_off(watched, root):

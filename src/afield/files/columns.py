@@ -12,6 +12,7 @@ import zlib
 from array import array
 
 from afield.errors import ProtocolError
+from afield.tree import planes
 from afield.wire.values import decode, encode
 
 TYPE_CHECKING = False
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 LETTERS = {"dir": "D", "put": "P", "link": "L", "mode": "M", "remove": "R", "move": "V"}
 COMPRESS_ABOVE = 4096
+# A handful of stats fit a packet as they are.
+STATS_ABOVE = 1024
+FORMS = (planes.SIGNED, planes.SIGNED, planes.UNSIGNED, planes.SIGNED)
 # Sixteen times the largest record: paths of one folder compress well, but not without end.
 LARGEST = 16 << 20
 
@@ -143,25 +147,22 @@ def decode_results(part: "Any") -> "List[List[Any]]":
 
 
 def pack_stats(stats: "Sequence[StatRow]") -> "bytes":
-    """Give stats as four arrays, one after another: size, mtime_ns, ino (unsigned), ctime_ns."""
-    sizes, times, inodes, changes = zip(*stats) if stats else ((), (), (), ())
-    return b"".join((_pack("q", sizes), _pack("q", times), _pack("Q", inodes), _pack("q", changes)))
+    """Give stats as four columns (size, mtime_ns, ino unsigned, ctime_ns) in byte planes, compressed when it pays."""
+    columns = zip(*stats) if stats else ((), (), (), ())
+    return squeeze(
+        b"".join([b"".join(planes.split(column, form)) for column, form in zip(columns, FORMS)]), STATS_ABOVE
+    )
 
 
 def unpack_stats(data: "bytes", count: "int") -> "List[StatRow]":
     """Undo ``pack_stats``. Raises ProtocolError when the length is not that of ``count`` stats."""
-    if len(data) != 32 * count:
-        raise ProtocolError("expected %d stats, got %d bytes" % (count, len(data)))
-    step = 8 * count
-    parts = [data[at : at + step] for at in (0, step, 2 * step, 3 * step)]
-    return list(
-        zip(
-            _unpack("q", parts[0], count),
-            _unpack("q", parts[1], count),
-            _unpack("Q", parts[2], count),
-            _unpack("q", parts[3], count),
-        )
-    )
+    plain = unsqueeze(data)
+    if len(plain) != 32 * count:
+        raise ProtocolError("expected %d stats, got %d bytes" % (count, len(plain)))
+    if not count:
+        return []
+    split = [plain[at : at + count] for at in range(0, len(plain), count)]
+    return list(zip(*[planes.join(split[at * 8 : at * 8 + 8], form) for at, form in enumerate(FORMS)]))
 
 
 def _pack(code: "str", numbers: "Sequence[int]") -> "bytes":
@@ -181,9 +182,9 @@ def _unpack(code: "str", data: "bytes", count: "int") -> "Sequence[int]":
     return column
 
 
-def squeeze(data: "bytes") -> "bytes":
+def squeeze(data: "bytes", above: "int" = COMPRESS_ABOVE) -> "bytes":
     """Give ``data`` with a first byte that says whether the rest is compressed."""
-    return b"Z" + zlib.compress(data, 1) if len(data) > COMPRESS_ABOVE else b"R" + data
+    return b"Z" + zlib.compress(data, 1) if len(data) > above else b"R" + data
 
 
 def unsqueeze(data: "bytes") -> "bytes":

@@ -1,4 +1,4 @@
-"""The kernel's change events, through ctypes: watches on folders, events as (folder, name, mask)  [P].
+"""The kernel's change events, through ctypes: watches on folders, events as (folder, name, mask, cookie)  [P].
 
 Source: inotify(7). Rules: only folders are watched, never through a symlink; a watch is set before the folder is
 listed by whoever adds it, so nothing falls between. No decision about events here.
@@ -59,8 +59,11 @@ class Inotify:
             self.folders.pop(watch, None)
             self._remove(self.fd, watch)
 
-    def read(self) -> "Iterator[Tuple[bytes, bytes, int]]":
-        """Give the events that wait: (folder, name, mask); OVERFLOW comes with an empty folder and name."""
+    def read(self) -> "Iterator[Tuple[bytes, bytes, int, int]]":
+        """Give the events that wait: (folder, name, mask, cookie); OVERFLOW comes with an empty folder and name.
+
+        Both events of a rename have the same cookie, all others 0.
+        """
         while True:
             try:
                 data = os.read(self.fd, _READ)
@@ -71,22 +74,22 @@ class Inotify:
             if len(data) < _READ - 4096:
                 return
 
-    def _parse(self, data: "bytes") -> "List[Tuple[bytes, bytes, int]]":
+    def _parse(self, data: "bytes") -> "List[Tuple[bytes, bytes, int, int]]":
         found, at, end, folders = [], 0, len(data), self.folders
         unpack, size = _EVENT.unpack_from, _EVENT.size
         while at < end:
-            watch, mask, _, length = unpack(data, at)
+            watch, mask, cookie, length = unpack(data, at)
             at += size
             name = data[at : at + length].rstrip(b"\0")
             at += length
             if mask & OVERFLOW:
-                found.append((b"", b"", OVERFLOW))
+                found.append((b"", b"", OVERFLOW, 0))
             elif mask & IGNORED:
                 path = folders.pop(watch, None)
                 if path is not None and self.watches.get(path) == watch:
                     del self.watches[path]
             elif watch in folders and name:
-                found.append((folders[watch], name, mask))
+                found.append((folders[watch], name, mask, cookie))
         return found
 
     def close(self) -> "None":

@@ -16,6 +16,8 @@ REMOVED = 0.03
 # The first records after quiet go out at once; in a burst one goes every STEP seconds, and ever fewer while it lasts:
 # a checkout of thousands of files is to be a few records.
 BURST, STEP, LONGEST_STEP = 8, 0.005, 0.05
+# A file that was made so many seconds ago is taken for a temporary one when it is renamed: longer than any save takes.
+BORN, BORN_KEPT = 10.0, 1000
 _NEVER = float("inf")
 
 
@@ -26,6 +28,7 @@ class Pending:
         self.due: "Dict[bytes, float]" = {}
         self.writing: "Dict[bytes, float]" = {}
         self.new: "Set[bytes]" = set()
+        self.born: "Dict[bytes, float]" = {}
         self.soonest = _NEVER
         self.tokens = float(BURST)
         self.refilled = 0.0
@@ -41,6 +44,9 @@ class Pending:
     def created(self, path: "bytes", now: "float") -> "None":
         """A file was made: somebody writes it now."""
         self.new.add(path)
+        if len(self.born) >= BORN_KEPT:
+            self.born = {path: when for path, when in self.born.items() if when > now - BORN}
+        self.born[path] = now
         self.written(path, now)
 
     def written(self, path: "bytes", now: "float") -> "None":
@@ -67,6 +73,20 @@ class Pending:
         """Nothing stands there now."""
         self.writing.pop(path, None)
         self._set(path, now + REMOVED)
+
+    def moved(self, old: "bytes", new: "bytes", now: "float", *, folder: "bool") -> "None":
+        """What stood at ``old`` stands at ``new``: both are due together, so that it is seen as a rename.
+
+        A folder at once, a file after the time of a removal: what was moved away to make room for a new version comes back.
+        A temporary file is no rename but a save, which is due at once.
+        """
+        if not folder and self.born.pop(old, -_NEVER) > now - BORN:
+            self.came(new, now)
+            self.removed(old, now)
+            return
+        for path in (old, new):
+            self.writing.pop(path, None)
+            self._set(path, now if folder else now + REMOVED)
 
     def deadline(self) -> "float":
         """Give the earliest time at which ``take`` may have something; infinity when nothing waits."""
@@ -105,4 +125,5 @@ class Pending:
         self.due.clear()
         self.writing.clear()
         self.new.clear()
+        self.born.clear()
         self.soonest = _NEVER

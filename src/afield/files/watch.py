@@ -121,19 +121,24 @@ class Watch:
         from afield.files import inotify as words
 
         now = monotonic()
-        for folder, name, mask in self.inotify.read():
+        leaving: "Dict[int, bytes]" = {}
+        for folder, name, mask, cookie in self.inotify.read():
             if mask & words.OVERFLOW:
                 self.stale = True
                 continue
             path = folder + b"/" + name if folder else name
             if self.rules.decided(path, bool(mask & words.ISDIR)):
                 continue
+            if mask & words.MOVED_FROM:
+                leaving[cookie] = path
             if mask & words.ISDIR:
-                self._folder_event(path, mask, now)
+                self._folder_event(path, mask, now, leaving.get(cookie))
             elif mask & words.CLOSE_WRITE:
                 self.pending.closed(path, now)
             elif mask & words.MODIFY:
                 self.pending.written(path, now)
+            elif mask & words.MOVED_TO and cookie in leaving:
+                self.pending.moved(leaving[cookie], path, now, folder=False)
             elif mask & words.MOVED_TO:
                 self.pending.came(path, now)
             elif mask & (words.DELETE | words.MOVED_FROM):
@@ -143,10 +148,12 @@ class Watch:
             elif mask & words.ATTRIB:
                 self.pending.touched(path, now)
 
-    def _folder_event(self, path: "bytes", mask: "int", now: "float") -> "None":
+    def _folder_event(self, path: "bytes", mask: "int", now: "float", old: "Optional[bytes]") -> "None":
         from afield.files import inotify as words
 
-        if mask & (words.CREATE | words.MOVED_TO):
+        if mask & words.MOVED_TO and old is not None:
+            self.pending.moved(old, path, now, folder=True)
+        elif mask & (words.CREATE | words.MOVED_TO):
             self.pending.came(path, now)
         elif mask & (words.DELETE | words.MOVED_FROM):
             if self.inotify is not None:
@@ -226,10 +233,11 @@ class Watch:
     def _report(self, paths: "List[bytes]", task: "Any") -> "Iterator[Optional[Event]]":
         absent: "List[bytes]" = []
         pairs: "List[Any]" = []
+        folders: "List[bytes]" = []
         covered = b"\0"
         for path in paths:
             if path.startswith(covered):
-                continue  # inside a folder that was just listed as a whole
+                continue  # inside a folder that will be listed as a whole
             if path.rpartition(b"/")[2] in RULE_FILES:
                 self.stale = True
             try:
@@ -242,14 +250,16 @@ class Watch:
                 continue  # unreadable is not gone
             if found.st_mode & FORMAT == IS_FOLDER:
                 covered = path + b"/"
-                scan = Scan(self.root, self.rules, self._folder)
-                for event in self._report_folder(path, scan, task):
-                    yield event
+                folders.append(path)
             else:
                 self._file(path, found, pairs)
             if monotonic() >= task.until:
                 self.root.forget()
                 yield None
+        for path in folders:
+            scan = Scan(self.root, self.rules, self._folder)
+            for event in self._report_folder(path, scan, task, absent):
+                yield event
         for event in changed(pairs, absent):
             yield event
 
@@ -263,8 +273,13 @@ class Watch:
         if self.own.pop(path, None) != tuple(entry.stat):
             pairs.append((path, entry))
 
-    def _report_folder(self, path: "bytes", scan: "Scan", task: "Any") -> "Iterator[Optional[Event]]":
-        """List a folder that came, watching all in it; nothing is said when all of it is our own work."""
+    def _report_folder(
+        self, path: "bytes", scan: "Scan", task: "Any", absent: "List[bytes]"
+    ) -> "Iterator[Optional[Event]]":
+        """List a folder that came, watching all in it; nothing is said when all of it is our own work.
+
+        What is ``absent`` is said with it (and taken from the list): a folder under a new name is then seen as such.
+        """
         pairs: "List[Any]" = []
         try:
             for some in scan.run(path, task):
@@ -280,7 +295,8 @@ class Watch:
         for found, _ in pairs:
             self.own.pop(found, None)
         if strange:
-            for event in changed(pairs, [], path):
+            gone, absent[:] = list(absent), []
+            for event in changed(pairs, gone, path):
                 yield event
 
     def close(self) -> "None":
@@ -296,12 +312,24 @@ def own_mark(entry: "Any") -> "Any":
 
 
 def changed(pairs: "List[Any]", absent: "List[bytes]", folder: "Optional[bytes]" = None) -> "Iterator[Event]":
-    """Give the ``changed`` events, each far below a record; ``folder``: the first one replaces all below it."""
-    for place, part in enumerate(cut(pairs, lambda pair: len(pair[0]) + len(pair[1].node.content or b""))):
+    """Give the ``changed`` events, each far below a record; ``folder``: the first one replaces all below it.
+
+    What came and what is gone are said in one event where they fit, else what is gone comes first.
+    """
+    parts = list(cut(pairs, pair_weight))
+    together = len(parts) == 1 and len(pairs) + len(absent) <= PART
+    if not together or sum(map(pair_weight, pairs)) + sum(map(len, absent)) > NAMES:
+        for some in cut(absent, len):
+            yield "changed", {"paths": some, "entries": encode_entries([]), "absent": some}
+        absent = []
+    for place, part in enumerate(parts):
         paths = [folder] if folder is not None and place == 0 else [path for path, _ in part]
-        yield "changed", {"paths": paths, "entries": encode_entries(part), "absent": []}
-    for some in cut(absent, len):
-        yield "changed", {"paths": some, "entries": encode_entries([]), "absent": some}
+        yield "changed", {"paths": paths + absent, "entries": encode_entries(part), "absent": absent}
+
+
+def pair_weight(pair: "Any") -> "int":
+    """Give the bytes of names in an entry."""
+    return len(pair[0]) + len(pair[1].node.content or b"")
 
 
 def cut(items: "List[Any]", weight: "Callable[[Any], int]") -> "Iterator[List[Any]]":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from afield.sync import outcome as outcomes
 from afield.sync.limits import Impossible, possible
+from afield.sync.moves import learn_moved
 from afield.sync.outcome import Done, Plan
 from afield.sync.side import together
 from afield.sync.transfer import Progress, transfer
@@ -75,7 +76,7 @@ async def decide_all(picture: Picture, paths: set[bytes]) -> Plan:
         picture.pending |= held
         found = decide(picture, paths, unknown | ignored | held)
     picture.pending |= unknown
-    return plan_for(picture, paths, found)
+    return plan_for(picture, paths, await learn_moved(picture, found))
 
 
 # -- steps
@@ -166,7 +167,8 @@ def plan_for(picture: Picture, paths: set[bytes], found: Outcome) -> Plan:
     stuck = {item.path for item in (*not_here, *not_there)}
     found = found._replace(to_here=to_here, to_there=to_there)
     everything = picture.compare_all
-    return outcomes.plan(found, picture.here.tree, picture.there.tree, paths=paths, stuck=stuck, everything=everything)
+    trees = (picture.here.tree, picture.there.tree)
+    return outcomes.plan(found, *trees, paths=paths, stuck=stuck, everything=everything, sent=picture.sent)
 
 
 def _possible(side: Side, changes: list[Change]) -> tuple[list[Change], list[Impossible]]:
@@ -237,6 +239,7 @@ async def remember(picture: Picture, plan: Plan, results: tuple[Done, Done]) -> 
         picture.news = list(rows)
     picture.conflicts = {conflict.path: conflict for conflict in plan.conflicts}
     picture.compare_all = False
+    picture.sent.difference_update(learned.rows)
     moved = sum(op["size"] for op in (*plan.to_here, *plan.to_there) if op["op"] == "put")
     return Report(
         len(plan.paths), len(in_here.results), len(in_there.results), moved, len(learned.failed), len(plan.conflicts)
@@ -249,6 +252,11 @@ def _note_failures(picture: Picture, plan: Plan, failed: Iterable[tuple[str, Res
     for side, result in failed:
         path = result.op["path"]
         bad.add(path)
+        if result.op["op"] == "move":
+            # Not again: the next cycle sends the file and removes the old one, each with its own check.
+            picture.sent.add(result.op["to"])
+            picture.pending.add(result.op["to"])
+            bad.add(result.op["to"])
         refused = result.outcome == "refused"
         if result.outcome == "lost" or picture.problems.add(side, path, result.error, now, refused=refused):
             picture.pending.add(path)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.sync.base import Row
 from afield.tree.entries import FOLDER, Entry, Node, Stat, same
-from afield.tree.plan import ops_for
+from afield.tree.plan import ops_for, with_moves
 from afield.tree.reconcile import Conflict, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from afield.sync.answers import Result
 
@@ -62,15 +62,16 @@ def plan(
     paths: set[bytes],
     stuck: set[bytes],
     everything: bool,
+    sent: Container[bytes] = (),
 ) -> Plan:
-    """Make the ops for a decision, with copies of the entries that they depend on."""
+    """Make the ops for a decision, with copies of the entries that they depend on. ``sent``: new files that are no moves."""
     touched = {change.path for change in (*found.to_here, *found.to_there)}
     touched |= {path for path, _ in found.agreed}
     before_here = {path: here[path] for path in touched if path in here}
     before_there = {path: there[path] for path in touched if path in there}
     new = {change.path: change.new for change in (*found.to_here, *found.to_there)}
-    to_here = ops_for(found.to_here, before_here, before_there)
-    to_there = ops_for(found.to_there, before_there, before_here)
+    to_here = with_moves(ops_for(found.to_here, before_here, before_there), before_here, sent=sent)
+    to_there = with_moves(ops_for(found.to_there, before_there, before_here), before_there, sent=sent)
     return Plan(
         paths=paths,
         to_here=to_here,

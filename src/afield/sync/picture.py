@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from afield.sync.side import Side
     from afield.tree.entries import Entry
     from afield.tree.reconcile import Conflict
+    from afield.tree.rules import ModeRules
 
 
 class Picture:
@@ -28,7 +29,7 @@ class Picture:
         there: Side,
         store: BaseStore,
         *,
-        mode: str,
+        mode: str | ModeRules,
         limit: Limit | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -47,6 +48,8 @@ class Picture:
         # What the last cycle agreed on, for whoever keeps contents of it.
         self.news: list[bytes] = []
         self.pending: set[bytes] = set()
+        # New files that are sent although they might be renamed ones: the move failed.
+        self.sent: set[bytes] = set()
         # Until the first cycle is done, everything has to be compared, not only what changed.
         self.compare_all = True
 

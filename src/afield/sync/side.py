@@ -11,7 +11,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from afield.errors import AfieldError, Cancelled, ProtocolError
+from afield.errors import AfieldError, Cancelled, LinkLost, ProtocolError
 from afield.sync.endpoint import Endpoint
 from afield.tree.entries import Entry, Node, Stat, decode_entries, stat_from_value
 from afield.tree.paths import check_or_root
@@ -194,7 +194,9 @@ class Side:
         self.watch_mode = str(done["mode"])
 
     async def barrier(self) -> None:
-        """Wait until all that happened there up to now is in the picture."""
+        """Wait until all that happened there up to now is in the picture. Raises LinkLost before the root is open."""
+        if self.connected and not self._is_open:
+            raise LinkLost(f"{self.name}: the folder is being opened again", hint="try again in a moment")
         await self.asked().request("barrier")
 
     def _event(self, name: str, value: Any) -> None:

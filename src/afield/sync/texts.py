@@ -13,6 +13,7 @@ import hashlib
 import os
 import sqlite3
 import subprocess
+import threading
 import zlib
 from typing import TYPE_CHECKING
 
@@ -39,11 +40,16 @@ PAUSE = 0.05
 
 
 class Texts:
-    """The store at ``path``. Each call blocks for its disk I/O; not for two threads at once."""
+    """The store at ``path``. Each call blocks for its disk I/O, and for a call of another thread.
+
+    The lock is for a close while a call that nobody waits for any more is still under way in its thread: sqlite would
+    free what that call uses.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._db: sqlite3.Connection | None = None
+        self._lock = threading.RLock()
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
@@ -66,7 +72,8 @@ class Texts:
     def known(self) -> set[bytes]:
         """The digests of all texts that are kept; empty when the store cannot be read (it is then made anew)."""
         try:
-            return {bytes(row[0]) for row in self._open().execute("SELECT digest FROM texts")}
+            with self._lock:
+                return {bytes(row[0]) for row in self._open().execute("SELECT digest FROM texts")}
         except sqlite3.Error:
             self.close()
             with contextlib.suppress(OSError):
@@ -76,7 +83,8 @@ class Texts:
     def get(self, digest: bytes) -> bytes | None:
         """The text of a digest."""
         try:
-            row = self._open().execute("SELECT data FROM texts WHERE digest = ?", (digest,)).fetchone()
+            with self._lock:
+                row = self._open().execute("SELECT data FROM texts WHERE digest = ?", (digest,)).fetchone()
             text = zlib.decompress(row[0]) if row is not None else None
         except (sqlite3.Error, zlib.error):
             return None
@@ -84,8 +92,11 @@ class Texts:
 
     def add(self, texts: Iterable[tuple[bytes, bytes]]) -> None:
         """Keep (digest, text) pairs; the oldest make room. Raises sqlite3.Error."""
-        db = self._open()
         packed = [(digest, zlib.compress(text, 1)) for digest, text in texts]
+        with self._lock:
+            self._add(self._open(), packed)
+
+    def _add(self, db: sqlite3.Connection, packed: list[tuple[bytes, bytes]]) -> None:
         db.execute("BEGIN IMMEDIATE")
         try:
             db.executemany(
@@ -104,10 +115,11 @@ class Texts:
 
     def close(self) -> None:
         """Close the file."""
-        db, self._db = self._db, None
-        if db is not None:
-            with contextlib.suppress(sqlite3.Error):
-                db.close()
+        with self._lock:
+            db, self._db = self._db, None
+            if db is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    db.close()
 
 
 class Keeper:

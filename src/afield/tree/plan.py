@@ -9,7 +9,7 @@ from afield.tree.paths import name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+    from typing import Any, Container, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
     from afield.tree.entries import Entry
     from afield.tree.reconcile import Change
@@ -52,15 +52,19 @@ def _op(change: "Change", old: "Optional[Entry]", source: "Mapping[bytes, Entry]
     return op
 
 
-def with_moves(ops: "Sequence[Op]", target: "Mapping[bytes, Entry]") -> "List[Op]":
+def with_moves(ops: "Sequence[Op]", target: "Mapping[bytes, Entry]", *, sent: "Container[bytes]" = ()) -> "List[Op]":
     """Give the operations with a ``move`` for each file that goes at one path and comes, with equal content, at another.
 
-    Both contents have to be known and not empty. A file of the same name is preferred, then the first by path. The move
+    Both contents have to be known and not empty; new files at the paths ``sent`` stay what they are. A file of the same name is preferred, then the first by path. The move
     stands where the new file would have been put: the folder for it is there then, and the old file still is.
     """
     new = [
-        index for index, op in enumerate(ops) if op["op"] == "put" and op["was"] is None and op["digest"] and op["size"]
+        index
+        for index, op in enumerate(ops)
+        if op["op"] == "put" and op["was"] is None and op["digest"] and op["size"] and op["path"] not in sent
     ]
+    if not new:
+        return list(ops)
     going = _Going(ops, target, {(ops[index]["digest"], ops[index]["executable"]) for index in new})
     moves = {}  # type: Dict[int, int]
     for by_name in (True, False):
