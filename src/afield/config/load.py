@@ -20,7 +20,7 @@ from afield.errors import ConfigError, NoProject
 FILE = "afield.toml"
 _TOP = ("name", "machine", "machines")
 # What a session is made of: these take effect only when a sync starts.
-SYNC = ("mode", "pull", "push", "two_way", "keep_there", "ignore")
+SYNC = ("mode", "pull", "push", "two_way", "keep_there", "ignore", "limit", "git")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Machine:
     ask_above: int = 1_000_000_000
     ask_above_files: int = 50_000
     limit: int | None = None
+    git: bool = False
     env: dict[str, str] = field(default_factory=dict)
     forward_env: tuple[str, ...] = ()
     folders: tuple[Folder, ...] = ()

@@ -53,6 +53,7 @@ SETTINGS: Final = (
     Setting("sync", "ask-above", "size", 1_000_000_000, "a first upload above this many bytes asks first"),
     Setting("sync", "ask-above-files", "count", 50_000, "a first upload of more files asks first"),
     Setting("sync", "limit", "rate", None, 'the most that goes over in a second, both ways together, such as "5 MB/s"'),
+    Setting("sync", "git", "flag", False, "carry the git repository, too, by itself: commits, branches, tags"),
     Setting("run", "env", "env", {}, "variables that are set for every program there"),
     Setting("run", "forward-env", "texts", (), 'variables of here that travel, such as ["WANDB_*"]'),
 )
@@ -134,6 +135,10 @@ def _size(value: Any) -> int | None:
         return None
 
 
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
 def _rate(value: Any) -> int | None:
     text = value.strip().removesuffix("/s") if isinstance(value, str) else value
     return _size(text) or None
@@ -156,7 +161,16 @@ def _env(value: Any) -> dict[str, str] | None:
     return good
 
 
-_CHECKS = {"text": _text, "texts": _texts, "mode": _mode, "count": _count, "size": _size, "rate": _rate, "env": _env}
+_CHECKS = {
+    "text": _text,
+    "texts": _texts,
+    "mode": _mode,
+    "count": _count,
+    "size": _size,
+    "rate": _rate,
+    "flag": _flag,
+    "env": _env,
+}
 _EXPECTED = {
     "text": "a text that is not empty",
     "texts": "a list of texts",
@@ -164,5 +178,6 @@ _EXPECTED = {
     "count": "a whole number",
     "size": "a size such as 500 MB",
     "rate": "a rate such as 5 MB/s",
+    "flag": "true or false",
     "env": "a table of texts",
 }

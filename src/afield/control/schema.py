@@ -72,6 +72,7 @@ _ROWS = (
     Verb(
         "sync", 1, (*_PLACE, Arg("dry_run", "bool", default=False), Arg("confirm", "count")), "plan, or what was done"
     ),
+    Verb("git-sync", 1, _PLACE, "here, there (what moved), apart (branches), notes, head"),
     Verb("conflicts", 1, _PLACE, "list of conflicts"),
     Verb("versions", 1, (*_PLACE, Arg("path", "text", required=True)), "here, there, base, conflict; texts as base64"),
     Verb(

@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from afield.config.load import FILE, Machine, default_user_file, load_project
-from afield.daemon import mapping, memory, syncs
+from afield.daemon import gits, mapping, memory, syncs
 from afield.daemon.login import place_key
 from afield.errors import AfieldError, Cancelled, LinkError, NoProject, NotUp
 from afield.link import state as link_state
@@ -33,6 +33,7 @@ class Target:
         self.machine = machine
         self.place = place
         self.session: Any = None
+        self.git: Any = None
         self.wanted = False
         self.problem: str | None = None
         self.starting: asyncio.Task[dict[str, Any]] | None = None
@@ -153,7 +154,7 @@ class Target:
             "up": self.live,
             "starting": self.starting is not None,
             "wanted": self.wanted,
-            "problems": [self.problem] if self.problem else [],
+            "problems": [text for text in (self.problem, self.git and self.git.problem) if text],
             "sync": syncs.describe(self.session) if self.session is not None else None,
         }
         return entry
@@ -270,6 +271,7 @@ class Projects:
             target.session = session
             told = await syncs.start(session, target, ask, confirm)
             target.follow_link()
+            target.git = gits.begin(target, session, lambda: self.show(target))
             target.wanted = True
             target.problem = None
             self._remember()
@@ -293,6 +295,7 @@ class Projects:
             await asyncio.wait([target.starting])
             stopped.append("first sync")
         session, target.session = target.session, None
+        await gits.end(target)
         target.wanted = False
         target.problem = None
         self._remember()
@@ -337,6 +340,7 @@ class Projects:
                 target.starting.cancel()
                 await asyncio.wait([target.starting])
             session, target.session = target.session, None
+            await gits.end(target)
             if session is not None:
                 await syncs.close(session)
 

@@ -85,7 +85,7 @@ def has_store(path: str) -> bool:
 
 def forget_store(path: str) -> None:
     """Forget what both sides had agreed on."""
-    for name in (path, path + "-wal", path + "-shm", path + "-journal", path + ".texts"):
+    for name in (path, path + "-wal", path + "-shm", path + "-journal", path + ".texts", path + ".git.json"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
 
