@@ -16,12 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "config_text",
-    "conflicts_text",
     "copied_text",
     "facts_line",
     "facts_text",
     "forwards_text",
-    "history_text",
     "listing_text",
     "plan_text",
     "processes_text",
@@ -102,39 +100,6 @@ def plan_text(done: dict[str, Any]) -> str:
         [_ARROWS.get(str(item.get("to") or item.get("side")), "?"), item.get("action", ""), item.get("path", "")]
         for item in plan
     )
-
-
-def conflicts_text(found: list[dict[str, Any]]) -> str:
-    """The conflicts, with what each side has."""
-    if not found:
-        return "no conflicts"
-    return table(
-        [
-            ["path", "here", "there"],
-            *([item["path"], _node(item.get("here")), _node(item.get("there"))] for item in found),
-        ]
-    )
-
-
-def _node(value: Any) -> str:
-    if value is None:
-        return "deleted"
-    if not isinstance(value, dict):
-        return str(value)
-    kind = {"f": "file", "d": "folder", "l": "link"}.get(str(value.get("kind")), str(value.get("kind")))
-    return f"{kind}, {size(value['size'])}" if value.get("size") is not None and kind == "file" else kind
-
-
-def history_text(found: list[dict[str, Any]]) -> str:
-    """What was replaced or removed."""
-    if not found:
-        return "nothing was replaced or removed"
-    return table([["event", "when", "side", "what", "size", "path"], *(_event(item) for item in found)])
-
-
-def _event(item: dict[str, Any]) -> list[str]:
-    words = [str(item.get(name, "")) for name in ("event", "side", "action", "path")]
-    return [words[0], moment(item.get("time", 0)), words[1], words[2], size(item.get("size") or 0), words[3]]
 
 
 def moment(seconds: float) -> str:

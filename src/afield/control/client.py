@@ -98,7 +98,7 @@ class Client:
                 raise error_of(answer["error"])
             if answer.get("id") != number:
                 continue
-            if "event" in answer and "rows" in answer["event"]:
+            if "event" in answer and isinstance(answer["event"], dict) and "rows" in answer["event"]:
                 rows += answer["event"]["rows"]
             elif "event" in answer:
                 self._event(answer["event"], faces)

@@ -98,10 +98,15 @@ async def get(daemon: Daemon, ask: Ask, args: Args) -> Any:
         rows = [row for part in parts for row in part]
         if len(rows) == 1 and rows[0][1] != "d" and not await _is_folder_there(target, path):
             tally = Tally(ask, os.path.basename(args["path"]), files=1, size=rows[0][3])
-            copied = await get_file(worker, rows[0], path, to, tally)
-            return _one(copied)
+            to = await asyncio.to_thread(_named, to, path) if args["glob"] else to
+            return _one(await get_file(worker, rows[0], path, to, tally, mode=0o777 if rows[0][2] else None))
         tally = await get_rows(worker, bytes(done["path"]), rows, to, ask)
         return {"files": tally.files, "bytes": tally.bytes, "digest": None}
+
+
+def _named(to: bytes, path: bytes) -> bytes:
+    """A name that only looks like a pattern goes into the folder as what it is."""
+    return os.path.join(to, os.path.basename(path)) if os.path.isdir(to) else to
 
 
 def _one(copied: Any) -> dict[str, Any]:

@@ -89,7 +89,8 @@ async def get_file(
 ) -> Copied:
     """Copy one file: go on with the part that is there, check, rename.
 
-    The part's name holds size and time of the file there: a part of another version is never taken up.
+    The part's name holds size and time of the file there: a part of another version is never taken up. ``mode``: before
+    the umask.
     """
     _refuse_folder(to)
     stamp = b"%x-%x" % (row[3], row[4]) if row[1] == "f" else os.urandom(8).hex().encode()
@@ -117,7 +118,7 @@ async def get_file(
             if isinstance(error, FileChanged) or os.fstat(handle).st_size == 0 or row[1] != "f":
                 _remove(part)
             raise
-        os.fchmod(handle, 0o666 & ~_umask() if mode is None else mode)
+        os.fchmod(handle, (0o666 if mode is None else mode) & ~_umask())
         os.replace(part, to)
     tally.add(0, files=1)
     return Copied(known.digest(), fetch.offset, fetch.mtime_ns)
@@ -135,8 +136,8 @@ async def get_rows(worker: Endpoint, path: bytes, rows: list[Any], to: bytes, te
 
     def job(row: list[Any]) -> Callable[[], Awaitable[None]]:
         async def copy() -> None:
-            mode = (0o777 if row[2] else 0o666) & ~_umask()
-            await get_file(worker, row, path + b"/" + row[0], _inside(root, row[0]), tally, mode=mode)
+            to = _inside(root, row[0])
+            await get_file(worker, row, path + b"/" + row[0], to, tally, mode=0o777 if row[2] else None)
 
         return copy
 

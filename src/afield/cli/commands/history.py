@@ -1,13 +1,17 @@
-"""List what syncs replaced or deleted, newest first. Kept for 30 days or 2 GB on each side."""
+"""List what syncs replaced or deleted on either side, newest first. Kept for 30 days or 2 GB on each side.
+
+`afield undo PATH` brings the last version of a path back, `afield undo --event EVENT` one of this list.
+"""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
-from afield.cli.asking import ask
+from afield.cli.asking import ask, project_of
 from afield.cli.parse import add_json, add_machine
-from afield.cli.render import history_text
+from afield.cli.paths import project_path
+from afield.cli.render_files import history_text
 
 if TYPE_CHECKING:
     from afield.cli.terminal import Terminal
@@ -17,12 +21,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_machine(parser)
     add_json(parser)
-    parser.add_argument("path", nargs="?", help="only this path")
+    parser.add_argument("path", nargs="?", help="only this path and what is below it")
     parser.add_argument("--side", choices=("here", "there"), help="only this side")
+    parser.add_argument("-n", "--limit", type=int, default=200, metavar="COUNT", help="at most so many (default: 200)")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Print the events."""
-    found = ask("history", args, terminal, path=args.path, side=args.side)
+    path = project_path(args.path, project_of(args)[0].folder) if args.path is not None else None
+    found = ask("history", args, terminal, path=path or None, side=args.side, limit=max(1, args.limit))
     terminal.result(found, history_text(found))
     return 0

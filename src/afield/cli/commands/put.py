@@ -1,7 +1,11 @@
-"""Copy a file or a folder from here to there.
+"""Copy files and folders from here to there.
 
-The path there is below the project's folder unless it begins with `/` or `~/`. A broken transfer goes on where it stopped,
-and each file's SHA-256 is checked.
+  afield put data.csv                  to the project's folder there
+  afield put model.pt ~/models/        a trailing / means: into this folder
+  afield put 'logs/*.txt' notes old/   several, or a quoted pattern: the last word is the folder there
+
+The path there is below the project's folder unless it begins with `/` or `~/`. A copy of a large file that was cut off goes on
+where it stopped when it is said again, and each file's SHA-256 is checked.
 """
 
 from __future__ import annotations
@@ -10,10 +14,11 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from afield.cli.asking import ask, here_path, there_path
+from afield.cli.asking import ask, there_path
+from afield.cli.commands.get import summed
 from afield.cli.parse import add_json, add_machine
+from afield.cli.paths import has_magic, here_matching
 from afield.cli.render import copied_text
-from afield.errors import NoSuchFile
 
 if TYPE_CHECKING:
     from afield.cli.terminal import Terminal
@@ -23,20 +28,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_machine(parser)
     add_json(parser)
-    parser.add_argument("source", metavar="from", help="the file or folder here")
-    parser.add_argument(
-        "path", nargs="?", help="where to put it there (default: its own name); a trailing / means: into this folder"
-    )
+    parser.add_argument("paths", nargs="+", metavar="from", help="the file, folder or quoted pattern here")
+    parser.usage = "afield put [-h] [-m NAME] [--json] from [from ...] [path]"
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Copy."""
-    source = here_path(args.source)
-    if not os.path.lexists(source):
-        raise NoSuchFile(f"{source} does not exist")
-    name = os.path.basename(source)
-    target = name if args.path is None else args.path + name if args.path.endswith("/") else args.path
-    fields: dict[str, Any] = {"path": there_path(target), "from": source}  # "from" is a keyword of Python's
-    done = ask("put", args, terminal, **fields)
-    terminal.result(done, copied_text(done, target))
+    words = args.paths[:-1] if len(args.paths) > 1 else args.paths
+    to = args.paths[-1] if len(args.paths) > 1 else None
+    sources = [path for word in words for path in here_matching(word)]
+    into = to is None or to.endswith("/") or len(sources) > 1 or any(map(has_magic, words))
+    done: list[dict[str, Any]] = []
+    for source in sources:
+        name = os.path.basename(source)
+        folder = "" if to is None else to if to.endswith("/") else to + "/"
+        target = there_path(folder + name if into else str(to))
+        fields: dict[str, Any] = {"path": target, "from": source}  # "from" is a keyword of Python's
+        done.append({**ask("put", args, terminal, **fields), "to": target})
+    total = summed(done)
+    terminal.result(total, copied_text(total, done[0]["to"] if len(done) == 1 else str(to or ".")))
     return 0
