@@ -19,7 +19,7 @@
         │   ├── CommandNotFound  CommandNotExecutable  NoSuchFolder  NoSuchProcess  SpawnFailed
         ├── FilesError               one folder or file
         │   ├── BadPath  RootMissing  RootNotFolder  RootRefused  NoSuchFile  NotAllowed  ReadOnly  DiskFull
-        │   ├── NameTooLong  FileChanged  WrongKind  WrongIdentity  FileFailed
+        │   ├── NameTooLong  FileChanged  WrongKind  WrongIdentity  RootReplaced  FileFailed
         ├── SyncError
         │   ├── NeedsConfirmation  GuardRefused  NotUp  GitRefused
         ├── PortError                a port is taken or refused
@@ -320,6 +320,13 @@ class WrongIdentity(FilesError):
     """The folder there belongs to another project."""
 
     code = "wrong-identity"
+
+
+class RootReplaced(FilesError):
+    """The root is not the folder that was synced before: moved, replaced, or its disk is not mounted."""
+
+    code = "root-replaced"
+    exit = 3
 
 
 class FileFailed(FilesError):

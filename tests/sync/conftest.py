@@ -71,7 +71,9 @@ def tree_of(top: bytes) -> dict[bytes, tuple]:
     found = {}
 
     def walk(folder: bytes) -> None:
-        for entry in os.scandir(top + b"/" + folder if folder else top):
+        with os.scandir(top + b"/" + folder if folder else top) as entries:
+            found_entries = list(entries)
+        for entry in found_entries:
             path = folder + b"/" + entry.name if folder else entry.name
             if path == b".afield":
                 continue

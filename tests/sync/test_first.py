@@ -121,20 +121,6 @@ def test_a_missing_project_folder_is_named(pair):
     asyncio.run(body())
 
 
-def test_a_place_whose_folder_was_removed_gets_everything_again(pair):
-    async def body():
-        for i in range(30):
-            (pair.here / f"f{i}").write_text(str(i))
-        async with pair.up():
-            pass
-        os.rename(pair.there, pair.folder / "moved away")
-        async with pair.up() as session:
-            assert any("new" in note for note in session.notes)
-        assert len(pair.equal()) == 30
-
-    asyncio.run(body())
-
-
 def test_an_emptied_place_is_not_taken_as_a_wish_to_delete(pair):
     async def body():
         for i in range(30):

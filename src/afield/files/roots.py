@@ -6,7 +6,7 @@ home folder and what holds it are refused. Which paths below may be synced is no
 
 import os
 
-from afield.errors import BadPath, RootMissing, RootNotFolder, RootRefused
+from afield.errors import BadPath, RootMissing, RootNotFolder, RootRefused, RootReplaced
 from afield.files.faults import from_os_error, show
 from afield.files.handles import FOLDER, Handles
 
@@ -76,6 +76,18 @@ class Root(Handles):
         except OSError as error:
             raise from_os_error(error, real)
         self.created = True
+
+    def check_place(self) -> "None":
+        """Raise RootReplaced when another folder, or none, stands at the path now: two calls of the system."""
+        try:
+            now = os.stat(self.path)
+        except OSError as error:
+            raise RootReplaced(
+                "the folder %s is no longer there: %s" % (show(self.path), error.strerror or error), path=self.path
+            )
+        held = os.fstat(self.fd)
+        if (now.st_dev, now.st_ino) != (held.st_dev, held.st_ino):
+            raise RootReplaced("another folder stands at %s now" % show(self.path), path=self.path)
 
     def close(self) -> "None":
         """Close everything; the root cannot be used after."""

@@ -47,9 +47,10 @@ class Service:
         self.use_inotify = True
 
     def need_root(self) -> "Root":
-        """Give the root. Raises FilesError before ``open``."""
+        """Give the root. Raises FilesError before ``open``, RootReplaced when another folder has its path now."""
         if self.root is None:
             raise FilesError("no root is open", hint="send open first")
+        self.root.check_place()
         return self.root
 
     def rules(self) -> "Rules":
@@ -77,9 +78,10 @@ def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gener
         raise ProtocolError("expected open with root as bytes and ignore as a list, got %.200r" % (args,))
     service.close()
     try:
-        service.root = Root(where, bool(args.get("create")))
-        service.state = State(service.root, state)
-        service.state.take_identity(identity)
+        known = bool(args.get("known"))
+        service.root = Root(where, bool(args.get("create")) and not known)
+        service.state = State(service.root, state, known)
+        service.state.take_identity(identity, bool(args.get("take_over")))
         service.history = History(service.state, bool(args.get("history", True)))
         service.stage = Stage(service.state.staging, service.history, service.state.stages)
         found = probe(service.state.fd, service.state.path)
@@ -281,6 +283,7 @@ def watch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator
 
 def barrier(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":  # noqa: ARG001  all verbs are called alike
     """Verb ``barrier``: report everything that happened until now."""
+    service.need_root()
     if service.watch is not None:
         service.watch.read()
         for event in service.watch.run(task, everything=True):

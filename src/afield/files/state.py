@@ -8,7 +8,7 @@ dead workers left there is removed at the next open, because staging only ever h
 import fcntl
 import os
 
-from afield.errors import FilesError, WrongIdentity
+from afield.errors import FilesError, RootReplaced, WrongIdentity
 from afield.files import partials
 from afield.files.faults import from_os_error, show
 from afield.files.handles import FOLDER, open_folder
@@ -26,12 +26,20 @@ class State:
 
     __slots__ = ("begun", "fd", "identity", "identity_new", "path", "stages", "staging", "staging_name", "staging_path")
 
-    def __init__(self, root: "Root", where: "Optional[bytes]" = None) -> "None":
-        """Open or make the state folder of ``root``. Raises FilesError of the kind the system's refusal means."""
+    def __init__(self, root: "Root", where: "Optional[bytes]" = None, known: "bool" = False) -> "None":
+        """Open or make the state folder of ``root``; one that is ``known`` must have its identity already.
+
+        Raises RootReplaced (nothing was made then), FilesError of the kind the system's refusal means.
+        """
         self.fd = self.stages = self.staging = -1
         self.identity = b""
         self.identity_new = False
         self.path = expand(where) if where else root.path + b"/" + NAME
+        if known and not os.path.lexists(self.path + b"/identity"):
+            raise RootReplaced(
+                "the folder %s is not the one that was synced before: it has no .afield/identity" % show(root.path),
+                path=root.path,
+            )
         try:
             self.fd = self._open(root, where)
             if os.fstat(self.fd).st_dev != root.device:
@@ -100,11 +108,14 @@ class State:
             finally:
                 os.close(fd)
 
-    def take_identity(self, wanted: "Optional[bytes]") -> "bytes":
-        """Read the identity, or write ``wanted`` (None: a new random one). Raises WrongIdentity, FilesError."""
+    def take_identity(self, wanted: "Optional[bytes]", take_over: "bool" = False) -> "bytes":
+        """Read the identity, or write ``wanted`` (None: a new random one), with ``take_over`` over another one.
+
+        Raises WrongIdentity, FilesError.
+        """
         try:
             found = self._read_identity()
-            if found is None:
+            if found is None or (take_over and wanted is not None and found != wanted):
                 found = wanted or os.urandom(16).hex().encode()
                 self._write_identity(found)
                 self.identity_new = True
@@ -113,7 +124,8 @@ class State:
         if wanted is not None and found != wanted:
             raise WrongIdentity(
                 "the folder belongs to another project: expected identity %s, got %s" % (show(wanted), show(found)),
-                hint="choose another folder, or remove %s/identity if this one is right" % show(self.path),
+                hint="choose another folder in afield.toml, or if this one is right: afield up --take-over "
+                "(both are compared as at a first sync, nothing is removed)",
             )
         self.identity = found
         return found

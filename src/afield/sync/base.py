@@ -86,6 +86,21 @@ class BaseStore:
         """Whether there is a file to load."""
         return os.path.exists(self.path)
 
+    def identity_of(self, asked: str) -> str | None:
+        """Give the identity of the folders when something was agreed on between them; nothing is opened or changed.
+
+        ``asked``: how the pair was named (its ``asked`` in ``load``); None for another one, and for a broken store.
+        """
+        if not self.exists:
+            return None
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(self.path, timeout=5.0)) as db:
+            meta = dict(db.execute("SELECT key, value FROM meta"))
+            if (meta.get("asked"), meta.get("format")) == (asked, FORMAT) and db.execute(
+                "SELECT 1 FROM rows LIMIT 1"
+            ).fetchone():
+                return str(meta["identity"])
+        return None
+
     def load(self, pair: Mapping[str, str]) -> Loaded:
         """Open the store and read it all. ``pair`` names what it belongs to (identity, mode, folders).
 

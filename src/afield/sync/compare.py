@@ -27,7 +27,7 @@ async def compare(session: Session, folder: bytes = b"") -> dict[str, Any]:
     """
     picture = session.picture
     async with session._lock:
-        await session._open_both()
+        await session.open()
         await together(*(side.barrier() for side in (picture.here, picture.there) if side.watch_mode))
         looked_at = await cycle.scan(picture)
         picture.pending |= looked_at

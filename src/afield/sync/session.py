@@ -13,19 +13,31 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from afield.errors import AfieldError, GuardRefused, InternalError, LinkLost, LinkTimeout, NotUp
-from afield.sync import cycle, guarding, notice, resolve
+from afield.errors import (
+    AfieldError,
+    FilesError,
+    GuardRefused,
+    InternalError,
+    LinkLost,
+    LinkTimeout,
+    NotUp,
+    RootReplaced,
+)
+from afield.sync import cycle, notice, resolve
 from afield.sync import history as histories
 from afield.sync.base import BaseStore
+from afield.sync.guarding import Guard
+from afield.sync.opening import Opening, replaced
 from afield.sync.pace import Limit
 from afield.sync.pacing import Pacing
 from afield.sync.picture import Picture
 from afield.sync.side import Side, together
 from afield.sync.status import Status, status
 from afield.sync.texts import Keeper
+from afield.tree.rules import ModeRules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from afield.sync.channel import Maker
     from afield.sync.cycle import Report
@@ -54,11 +66,20 @@ class Settings(NamedTuple):
     place: str
     store: str
     mode: str = "two-way-safe"
+    pull: tuple[str, ...] = ()
+    push: tuple[str, ...] = ()
+    two_way: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     history: bool = True
     ask_bytes: int = notice.LIMIT_BYTES
     ask_files: int = notice.LIMIT_FILES
     limit: int | None = None
+
+    @property
+    def modes(self) -> str | ModeRules:
+        """The mode of all paths, or what tells it for each."""
+        rules = ModeRules(self.mode, {"pull": self.pull, "push": self.push, "two-way": self.two_way})
+        return rules or self.mode
 
 
 class Preview(NamedTuple):
@@ -90,41 +111,45 @@ class Session:
         self.last: tuple[float, float, Report] | None = None
         self._lock = asyncio.Lock()
         self._pacing = Pacing()
-        self._identity: bytes | None = None
         self._allowed: int | None = None
-        self._confirmed: dict[str, int] = {}
+        self._guard = Guard()
         self._suspended: str | None = None
         self._task: asyncio.Task[None] | None = None
         self.picture = Picture(
             Side("here", here, settings.here, wake=self._pacing.wake),
             Side("there", there, settings.there, wake=self._pacing.wake),
             BaseStore(settings.store),
-            mode=settings.mode,
+            mode=settings.modes,
             limit=Limit(settings.limit),
         )
+        self._opening = Opening(settings, self.picture, self._note)
         self.texts = Keeper(self.picture, settings.store + ".texts")
 
     # -- life
 
-    async def start(self, *, allow: int | None = None) -> None:
+    async def start(self, *, allow: int | None = None, take_over: bool = False) -> None:
         """Open both roots, do the first sync, go live. ``allow``: bytes that may go without asking.
+
+        ``take_over``: the folder there becomes this project's, whatever it was.
 
         When it returns, everything is on both sides; after a first upload the watches are set up while the caller goes on.
 
-        Raises NeedsConfirmation (call again with ``allow``), GuardRefused (``confirm``, then again), WrongIdentity,
+        Raises NeedsConfirmation (call again with ``allow``), GuardRefused, RootReplaced (``confirm``, then again), WrongIdentity,
         RootMissing and whatever else keeps a root from being opened; nothing was changed then.
         """
         if self._task is not None:
             return
         self._allowed = allow
+        self._opening.take_over = take_over
         async with self._lock:
             self._set("first")
             try:
-                await self._open_both()
+                await self.open()
                 await self._first()
             except AfieldError as error:
                 self._set("waiting", error)
                 raise
+        self._opening.take_over = False
         self._set("live")
         self._task = asyncio.get_running_loop().create_task(self._run(), name="afield-sync")
         self.texts.start()
@@ -140,66 +165,6 @@ class Session:
         await together(self.picture.here.close(), self.picture.there.close())
         self.picture.store.close()
         self._set("closed")
-
-    async def _open_both(self) -> None:
-        """Open both sides; while the way there is being made, this side is opened and scanned already."""
-        here, there = self.picture.here, self.picture.there
-        for side in (here, there):
-            # Between a refused start and the next one nobody watched.
-            side.needs_scan = side.needs_scan or not side.watch_mode
-        await together(
-            *([self._open_here()] if not here.alive else []),
-            *([there.connect()] if not there.connected else []),
-        )
-        if not there.alive:
-            await self._open_side(there, create=True)
-        if not self.picture.store.is_open:
-            self._load()
-            here.recall(self.picture.rows)
-
-    async def _open_here(self) -> None:
-        here = self.picture.here
-        await self._open_side(here, create=False)
-        if self.picture.store.exists:
-            await here.watch()
-        await here.scan()
-
-    async def _open_side(self, side: Side, *, create: bool) -> None:
-        opened = await side.open(
-            {
-                "create": create,
-                "ignore": list(self.settings.ignore),
-                "history": self.settings.history,
-                "identity": self._identity,
-            }
-        )
-        self._identity = opened.identity
-        if (opened.created or opened.identity_new) and self.picture.rows:
-            self._start_over(f"the folder {side.name} is new: compared as at a first sync, nothing is deleted")
-
-    def _load(self) -> None:
-        here, there = self.picture.here.opened, self.picture.there.opened
-        assert here is not None
-        assert there is not None
-        assert self._identity is not None
-        loaded = self.picture.store.load(
-            {
-                "identity": self._identity.decode("ascii", "backslashreplace"),
-                "here": here.root.decode("utf-8", "backslashreplace"),
-                "there": f"{self.settings.place} {there.root.decode('utf-8', 'backslashreplace')}",
-            }
-        )
-        self.picture.rows = loaded.rows
-        if loaded.trouble:
-            self._note(f"what was agreed on could not be used ({loaded.trouble}): compared as at a first sync")
-        if loaded.rows and (here.created or here.identity_new or there.created or there.identity_new):
-            self._start_over("one of the folders is new: compared as at a first sync, nothing is deleted")
-
-    def _start_over(self, why: str) -> None:
-        self.picture.store.forget_all()
-        self.picture.rows.clear()
-        self.picture.compare_all = True
-        self._note(why)
 
     async def _first(self) -> None:
         """Sync what there is. A first upload is watched only afterwards: its own events would slow it down."""
@@ -222,7 +187,7 @@ class Session:
             if self._suspended is not None:
                 continue
             try:
-                async with self._lock:
+                async with self._lock, self._in_place():
                     await self._mend()
                     if not self.picture.quiet or self.picture.problems.due(self.picture.now()):
                         await self._cycle()
@@ -233,7 +198,7 @@ class Session:
                 self._set("guard", error)
             except AfieldError as error:
                 self._pacing.failed()
-                self._set("waiting", error)
+                self._set("guard" if isinstance(error, RootReplaced) else "waiting", error)
             except Exception as error:
                 log.exception("a sync cycle failed")
                 self._pacing.failed()
@@ -248,26 +213,43 @@ class Session:
         return picture.problems.next_due() if whole and picture.quiet else 0.0
 
     async def _mend(self) -> None:
-        """Open a lost side again: its tree is scanned in the next cycle, the base is still what was agreed on."""
-        for side in (self.picture.here, self.picture.there):
-            if not side.alive:
-                await self._open_side(side, create=False)
+        """Open a lost side again: its tree is scanned in the next cycle."""
+        await self._opening.mend()
         await self._watch()
+
+    @contextlib.asynccontextmanager
+    async def _in_place(self) -> AsyncIterator[None]:
+        """A side whose folder turns out to be moved or replaced is closed: the next cycle opens what stands there then."""
+        try:
+            yield
+        except RootReplaced as error:
+            side = self.picture.side(str(error.details.get("side")))
+            await side.close()
+            side.lost = replaced(error, side.name)
+            self._set("guard", side.lost)
+            self._pacing.wake()
+            raise side.lost from error
+
+    async def open(self) -> None:
+        """Open both roots without a sync (the lock has to be held). Raises as ``start``."""
+        await self._opening.both()
 
     async def _cycle(self) -> None:
         picture = self.picture
         began = picture.now()
         was_first = picture.compare_all
+        plans: list[Plan] = []
 
         def check(plan: Plan) -> None:
             if was_first and not picture.rows:
                 found = notice.notice([*plan.to_here, *plan.to_there])
                 limits = (self.settings.ask_bytes, self.settings.ask_files)
                 notice.check(found, self._allowed, limits=limits)
-            guarding.check(picture, plan, self._confirmed)
+            self._guard.check(picture, plan)
+            plans.append(plan)
 
         report = await cycle.run(picture, check=check, on_progress=self.on_progress)
-        self._confirmed = {}
+        self._guard.done(plans[-1], picture.now())
         self.texts.agreed(picture.news)
         self.cycles += 1
         if report.to_here or report.to_there or report.conflicts or report.failed:
@@ -291,7 +273,11 @@ class Session:
             raise LinkLost(f"the sync is paused: {self._suspended}", hint="wait for the link, or run without the sync")
         picture = self.picture
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds), self._in_place():
+                if isinstance(self.reason, FilesError):
+                    # A person may have put right what kept a folder from being opened.
+                    async with self._lock:
+                        await self._mend()
                 for side in (picture.here, picture.there):
                     side.asked()
                 await together(picture.here.barrier(), picture.there.barrier())
@@ -312,7 +298,7 @@ class Session:
         """Say what a cycle would do now, and do nothing."""
         async with self._lock:
             picture = self.picture
-            await self._open_both()
+            await self._opening.both()
             paths = await cycle.scan(picture)
             try:
                 plan = await cycle.decide_all(picture, paths)
@@ -329,7 +315,7 @@ class Session:
         """
         tops = list(paths)
         async with self._lock:
-            self._confirmed = resolve.allowed(self.picture, tops)
+            self._guard.allowed = resolve.allowed(self.picture, tops)
             return await resolve.settle(self, tops, how, markers=markers, run=self._cycle)
 
     async def history(self, path: bytes | None = None, limit: int = histories.LISTED) -> list[histories.Event]:
@@ -343,15 +329,17 @@ class Session:
         async with self._lock:
             found = await histories.undo(self.picture, path=path, side=side, event=event, force=force)
             # What an undo takes away again was agreed to by asking for it.
-            self._confirmed = {"there" if found[0].side == "here" else "here": len(found)}
+            self._guard.allowed = {"there" if found[0].side == "here" else "here": len(found)}
         self._pacing.wake()
         return found
 
     def confirm(self) -> None:
-        """Let what the guard holds back happen, once: so many removals on that side, not more."""
+        """Let what a guard holds back happen, once: so many removals on that side, or the folder as it is now."""
         if isinstance(self.reason, GuardRefused):
             details = self.reason.details
-            self._confirmed[str(details["side"])] = int(details["removed"])
+            self._guard.allowed[str(details["side"])] = int(details["removed"])
+        elif isinstance(self.reason, RootReplaced):
+            self._opening.agree(str(self.reason.details["side"]))
         self._pacing.went_well()
         self._pacing.wake()
 

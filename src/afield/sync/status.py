@@ -34,12 +34,16 @@ class SideStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """``state``: closed, opening, first, live, busy, paused, waiting or guard; ``reason`` says why it is not live."""
+    """``state``: closed, opening, first, live, busy, paused, waiting or guard; ``reason`` says why it is not live.
+
+    ``mode`` holds where none of ``rules`` ([list, pattern]) does.
+    """
 
     state: str
     reason: str | None
     hint: str | None
     mode: str
+    rules: list[list[str]]
     agreed: int
     pending: int
     conflicts: list[dict[str, str]]
@@ -90,7 +94,8 @@ def status(
         state=state,
         reason=reason.text if reason is not None else None,
         hint=reason.hint if reason is not None else None,
-        mode=picture.mode if isinstance(picture.mode, str) else "mixed",
+        mode=picture.mode if isinstance(picture.mode, str) else picture.mode.mode,
+        rules=[] if isinstance(picture.mode, str) else picture.mode.listed,
         agreed=len(picture.rows),
         pending=len(picture.pending | picture.here.changed | picture.there.changed),
         conflicts=[{"path": show(c.path), "kind": c.kind} for c in conflicts[:LISTED]],

@@ -1,7 +1,7 @@
 """Says no to a plan that looks like an accident  [P].
 
-The accidents: a disk that is not mounted (the root is empty), a root that was moved or made anew, a script that wiped a
-folder. Rules: counts in, a verdict out; a person can allow each by the code of the verdict. No paths, no trees.
+The accidents: a folder that was emptied (a disk that is not mounted, where it still has our state), a script that wiped a
+part of it. Rules: counts in, a verdict out; a person can allow each by the code of the verdict. No paths, no trees.
 """
 
 from collections import namedtuple
@@ -38,32 +38,21 @@ def check_plan(
     removed: "int",
     held: "int",
     source_empty: "bool" = False,
-    source_replaced: "bool" = False,
     allowed: "Container[str]" = (),
 ) -> "Verdict":
     """Judge what would be removed on one side because it is gone on the other.
 
     ``target`` and ``source`` name the sides to a person. ``removed``: files that would go from the target, of the ``held``
-    that are there; ``source_empty``: nothing is left at the source, ``source_replaced``: its root is not the folder that was
-    synced before. ``allowed``: codes that a person has agreed to.
+    that are there; ``source_empty``: nothing is left at the source. ``allowed``: codes that a person has agreed to.
     """
     if not removed:
         return FINE
-    if source_replaced and "root-replaced" not in allowed:
-        text = "the folder %s is not the one that was synced before; %d files would be removed %s" % (
-            source,
-            removed,
-            target,
-        )
-        return Verdict(
-            False, "root-replaced", text, "put the old folder back, or confirm that this one takes its place"
-        )
     if source_empty and removed > 1 and "root-empty" not in allowed:
         text = "the folder %s is empty now; all %d files would be removed %s" % (source, removed, target)
-        return Verdict(False, "root-empty", text, "is its disk mounted? If it is meant to be empty, confirm")
+        return Verdict(False, "root-empty", text, "is its disk mounted? If it is meant to be empty: afield sync --yes")
     if removed > FEW and removed > held * SHARE and "many-removals" not in allowed:
         text = "%d of %d files would be removed %s, because they are gone %s" % (removed, held, target, source)
         return Verdict(
-            False, "many-removals", text, "see `afield sync --dry-run` for the list; confirm if it is what you want"
+            False, "many-removals", text, "the list: afield sync --dry-run; if it is what you want: afield sync --yes"
         )
     return FINE

@@ -37,6 +37,11 @@ class ModeRules:
                 self._rules.append((meant, _patterns(name, self.lists[name])))
         self._folders: "Dict[bytes, Tuple[bool, ...]]" = {}
 
+    @property
+    def listed(self) -> "List[List[str]]":
+        """The patterns, each as [list, pattern]."""
+        return [[name, pattern] for name, _ in ORDER for pattern in self.lists[name]]
+
     def __bool__(self) -> "bool":
         """Whether any path can have another mode than ``mode``."""
         return bool(self._rules)

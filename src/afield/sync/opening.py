@@ -1,0 +1,147 @@
+"""Opens both roots of a session and makes sure that they are the ones that were synced before and belong together.
+
+Rules: a root that was synced before and is gone, or has lost its identity, is not made anew until a person agrees
+(RootReplaced); one of another project is taken only when asked for in words (WrongIdentity); whichever is new makes the next
+sync a careful first one, in which nothing is removed. No cycles in here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from afield.errors import RootMissing, RootReplaced
+from afield.sync.notice import show
+from afield.sync.side import together
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from afield.errors import AfieldError
+    from afield.sync.picture import Picture
+    from afield.sync.session import Settings
+    from afield.sync.side import Opened, Side
+
+HINT = "is its disk mounted, was it moved? `afield sync --yes` takes it as it is now: compared anew, nothing is removed"
+
+
+def replaced(error: AfieldError, side: str) -> RootReplaced:
+    """Give the error with the side in it and what a person can do."""
+    if isinstance(error, RootReplaced) and error.hint == HINT:
+        return error
+    return RootReplaced(
+        f"the folder that was synced before is not there now ({side}): {error.text}", hint=HINT, side=side
+    )
+
+
+class Opening:
+    """``agree`` and ``take_over`` are a person's answers; each holds for one opening."""
+
+    def __init__(self, settings: Settings, picture: Picture, note: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.picture = picture
+        self.take_over = False
+        self._note = note
+        self._identity: bytes | None = None
+        self._stored: bytes | None = None
+        self._asked_store = False
+        self._agreed: set[str] = set()
+
+    def agree(self, side: str) -> None:
+        """Take that side's folder as it is now."""
+        self._agreed.add(side)
+
+    async def both(self) -> None:
+        """Open both sides; while the way there is being made, this side is opened and scanned already."""
+        here, there = self.picture.here, self.picture.there
+        self._ask_store()
+        for side in (here, there):
+            # Between a refused start and the next one nobody watched.
+            side.needs_scan = side.needs_scan or not side.watch_mode
+        await together(
+            *([self._open_here()] if not here.alive else []),
+            *([there.connect()] if not there.connected else []),
+        )
+        if not there.alive:
+            await self.open_side(there)
+        if not self.picture.store.is_open:
+            self._load()
+            here.recall(self.picture.rows)
+
+    async def _open_here(self) -> None:
+        here = self.picture.here
+        await self.open_side(here)
+        if self.picture.store.exists:
+            await here.watch()
+        await here.scan()
+
+    async def mend(self) -> None:
+        """Open the sides that were lost: the base is still what was agreed on."""
+        for side in (self.picture.here, self.picture.there):
+            if not side.alive:
+                await self.open_side(side)
+
+    async def open_side(self, side: Side) -> None:
+        """Open one root. Raises RootReplaced, WrongIdentity and whatever else keeps it from being opened."""
+        known = (self._stored is not None or bool(self.picture.rows)) and side.name not in self._agreed
+        wanted = self._identity or (self._stored if side.name in self._agreed else None)
+        try:
+            opened = await side.open(
+                {
+                    "create": side.name == "there" and not known,
+                    "known": known,
+                    "take_over": self.take_over and side.name == "there",
+                    "ignore": list(self.settings.ignore),
+                    "history": self.settings.history,
+                    "identity": wanted,
+                }
+            )
+            if known and side.name == "here":
+                self._check_same(opened)
+        except (RootMissing, RootReplaced) as error:
+            await side.close()
+            if not known:
+                raise
+            raise replaced(error, side.name) from error
+        self._agreed.discard(side.name)
+        self._identity = opened.identity
+        if (opened.created or opened.identity_new) and self.picture.rows:
+            self._start_over(f"the folder {side.name} is new: compared as at a first sync, nothing is deleted")
+
+    def _check_same(self, opened: Opened) -> None:
+        wanted = self._identity or self._stored
+        if wanted is not None and opened.identity != wanted:
+            raise RootReplaced(f"the folder {show(opened.root)} is another one now: its identity differs")
+
+    def _ask_store(self) -> None:
+        """Learn once whether these two folders were synced before, and which identity they had."""
+        if not self._asked_store:
+            self._asked_store = True
+            found = self.picture.store.identity_of(self._asked())
+            self._stored = found.encode("ascii", "replace") if found else None
+
+    def _asked(self) -> str:
+        return " ".join((show(self.settings.here), self.settings.place, show(self.settings.there)))
+
+    def _load(self) -> None:
+        here, there = self.picture.here.opened, self.picture.there.opened
+        assert here is not None
+        assert there is not None
+        assert self._identity is not None
+        pair: dict[str, Any] = {
+            "identity": self._identity.decode("ascii", "backslashreplace"),
+            "here": here.root.decode("utf-8", "backslashreplace"),
+            "there": f"{self.settings.place} {there.root.decode('utf-8', 'backslashreplace')}",
+            "asked": self._asked(),
+        }
+        loaded = self.picture.store.load(pair)
+        self.picture.rows = loaded.rows
+        if loaded.trouble:
+            self._note(f"what was agreed on could not be used ({loaded.trouble}): compared as at a first sync")
+        if loaded.rows and (here.created or here.identity_new or there.created or there.identity_new):
+            self._start_over("one of the folders is new: compared as at a first sync, nothing is deleted")
+
+    def _start_over(self, why: str) -> None:
+        self.picture.store.forget_all()
+        self.picture.rows.clear()
+        self.picture.compare_all = True
+        self._note(why)
