@@ -30,6 +30,7 @@ VERBS: Final = (
     Verb("shell", "runs", "a login shell there", "run"),
     Verb("forward", "forward", "carry a port here: afield forward 8000", "run"),
     Verb("sync", "sync", "sync now, or show what a sync would do (--dry-run)", "files"),
+    Verb("git", "git", "carry commits, branches and tags both ways: afield git sync", "files"),
     Verb("conflicts", "conflicts", "list the paths that changed on both sides", "files"),
     Verb("diff", "diff", "show how a path, or each conflict, differs here and there", "files"),
     Verb("resolve", "resolve", "settle conflicts: --here, --there, --both or --merge", "files"),
