@@ -174,6 +174,26 @@ def test_a_sparse_file_stays_sparse_and_an_edit_of_it_is_small(folder, root, sou
     assert os.stat(root + b"/image").st_blocks * 512 < 4 * MEGA
 
 
+def test_every_python_makes_and_takes_patches(folder, root, python):
+    old = noise(2 * MEGA)
+    new = old[:MEGA] + b"inserted" + old[MEGA:]
+    with FilesWorker(python) as source, FilesWorker(python) as target:
+        source.open(folder + b"/source")
+        target.open(root)
+        write(root + b"/big", old)
+        write(folder + b"/source/big", new)
+        assert carry(source, target, b"big", new, target.tree()[b"big"], level=1) < 100_000
+        assert read(root + b"/big") == new
+        number = target.send("apply", ops=[{**put(b"next", new), "digest": None}], form="patch")
+        parts, _ = make_patch(source, source, b"big", ask=False)
+        for _, piece in parts[:6]:
+            target.send_piece(number, piece)
+        wait_staged(root, MEGA)
+        target.cancel(number)
+        os.rename(folder + b"/source/big", folder + b"/source/next")
+        assert carry(source, target, b"next", new) < len(new) - MEGA + 200_000
+
+
 def test_a_squeezed_file_is_small_on_the_way(folder, root, source, worker):
     content = b"".join(b"%d,text,0.5\n" % number for number in range(300_000))
     write(folder + b"/source/big", content)
