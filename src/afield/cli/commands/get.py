@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         path = there_path(source)
         magic = has_magic(source)
         named = os.path.join(target, os.path.basename(path) or "files") if into and not magic else target
-        if magic or into:
+        if into and not magic:
             os.makedirs(target, exist_ok=True)
         done.append({**ask("get", args, terminal, path=path, to=named, glob=magic), "to": named})
     total = summed(done)
