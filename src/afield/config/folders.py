@@ -79,7 +79,7 @@ def _folder(
                 f"{layers[0][1]} [folders.{name}]: {side} is missing",
                 hint='for example here = "../common" and there = "~/common"',
             )
-    values["here"] = os.path.realpath(os.path.join(project, os.path.expanduser(values["here"])))
+    values["here"] = os.path.normpath(os.path.join(project, os.path.expanduser(values["here"])))
     values["there"] = below(there, values["there"])
     return Folder(name=name, origin=origin, **{**values, "mode": values["mode"] or mode})
 
@@ -91,9 +91,9 @@ def below(folder: str, path: str) -> str:
 
 
 def _check_apart(folders: tuple[Folder, ...], *, project: str, there: str, where: str) -> None:
-    used = {"here": {project: "the project"}, "there": {os.path.normpath(there): "the project"}}
+    used = {"here": {os.path.realpath(project): "the project"}, "there": {os.path.normpath(there): "the project"}}
     for folder in folders:
-        for side, path in (("here", folder.here), ("there", folder.there)):
+        for side, path in (("here", os.path.realpath(folder.here)), ("there", folder.there)):
             other = used[side].setdefault(path, f"folder {folder.name}")
             if other != f"folder {folder.name}":
                 raise ConfigError(

@@ -44,6 +44,14 @@ class Request(NamedTuple):
 _PROJECT = Arg("project", "folder", required=True)
 _MACHINE = Arg("machine", "name")
 _PLACE = (_PROJECT, _MACHINE)
+# A further folder of the project, by its name in afield.toml; without it the project's own.
+_FOLDER = Arg("folder", "name")
+# What a person agrees to: so many bytes at first, what a guard holds back, a folder of another project there.
+_AGREED = (
+    Arg("confirm", "count"),
+    Arg("removals", "bool", default=False),
+    Arg("take_over", "bool", default=False),
+)
 
 _ROWS = (
     Verb(
@@ -56,7 +64,7 @@ _ROWS = (
     Verb("watch", 1, (Arg("after", "count"),), "events `change`, one for each change of the state, until closed"),
     Verb("connect", 1, _PLACE, "place, latency_ms, connect_ms, facts"),
     Verb("disconnect", 1, (*_PLACE, Arg("stop_agent", "bool", default=False)), "closed"),
-    Verb("up", 1, (*_PLACE, Arg("confirm", "count")), "place, folder, sync: what the first sync did"),
+    Verb("up", 1, (*_PLACE, *_AGREED), "place, folder, sync: what the first sync did"),
     Verb("down", 1, (*_PLACE, Arg("stop_agent", "bool", default=False)), "stopped: what was ended"),
     Verb(
         "clean",
@@ -69,17 +77,21 @@ _ROWS = (
         ),
         "removed, or would_remove",
     ),
-    Verb(
-        "sync", 1, (*_PLACE, Arg("dry_run", "bool", default=False), Arg("confirm", "count")), "plan, or what was done"
-    ),
+    Verb("sync", 1, (*_PLACE, Arg("dry_run", "bool", default=False), *_AGREED), "plan, or what was done"),
     Verb("git-sync", 1, _PLACE, "here, there (what moved), apart (branches), notes, head"),
-    Verb("conflicts", 1, _PLACE, "list of conflicts"),
-    Verb("versions", 1, (*_PLACE, Arg("path", "text", required=True)), "here, there, base, conflict; texts as base64"),
+    Verb("conflicts", 1, (*_PLACE, _FOLDER), "list of conflicts"),
+    Verb(
+        "versions",
+        1,
+        (*_PLACE, _FOLDER, Arg("path", "text", required=True)),
+        "here, there, base, conflict; texts as base64",
+    ),
     Verb(
         "settle",
         1,
         (
             *_PLACE,
+            _FOLDER,
             Arg("paths", "texts", required=True),
             Arg("keep", "way", required=True),
             Arg("markers", "bool", default=False),
@@ -89,18 +101,35 @@ _ROWS = (
     Verb(
         "history",
         1,
-        (*_PLACE, Arg("path", "text"), Arg("side", "side"), Arg("limit", "count", default=200)),
+        (*_PLACE, _FOLDER, Arg("path", "text"), Arg("side", "side"), Arg("limit", "count", default=200)),
         "list of what was replaced or removed",
     ),
     Verb(
         "undo",
         1,
-        (*_PLACE, Arg("path", "text"), Arg("side", "side"), Arg("event", "event"), Arg("force", "bool", default=False)),
+        (
+            *_PLACE,
+            _FOLDER,
+            Arg("path", "text"),
+            Arg("side", "side"),
+            Arg("event", "event"),
+            Arg("force", "bool", default=False),
+        ),
         "restored",
     ),
-    Verb("why", 1, (*_PLACE, Arg("path", "text", required=True)), "state, here, there, base, rules, next, history"),
-    Verb("ignored", 1, (*_PLACE, Arg("path", "text")), "the rule that decides; without a path rows of the biggest"),
-    Verb("compare", 1, (*_PLACE, Arg("path", "text", default="")), "rows of what differs, same (files)"),
+    Verb(
+        "why",
+        1,
+        (*_PLACE, _FOLDER, Arg("path", "text", required=True)),
+        "state, here, there, base, rules, next, history",
+    ),
+    Verb(
+        "ignored",
+        1,
+        (*_PLACE, _FOLDER, Arg("path", "text")),
+        "the rule that decides; without a path rows of the biggest",
+    ),
+    Verb("compare", 1, (*_PLACE, _FOLDER, Arg("path", "text", default="")), "rows of what differs, same (files)"),
     Verb(
         "ls",
         1,
@@ -149,6 +178,38 @@ _ROWS = (
     ),
     Verb("forwards", 1, (), "list of forwards"),
     Verb("forward-stop", 1, (Arg("id", "count", required=True),), "stopped"),
+    Verb("env-list", 1, _PLACE, "envs, use (path of the one in use), system, complete, ms"),
+    Verb(
+        "env-packages",
+        1,
+        (*_PLACE, Arg("env", "text")),
+        "env, system, packages: list of [name, version, origin]; without env the one in use",
+    ),
+    Verb(
+        "env-create",
+        1,
+        (*_PLACE, Arg("name", "text", required=True), Arg("python", "text"), Arg("with", "text", default="venv")),
+        "env, system; notes tell what the tool there says",
+    ),
+    Verb(
+        "env-install",
+        1,
+        (
+            *_PLACE,
+            Arg("env", "text"),
+            Arg("requirements", "texts", required=True),
+            Arg("wheels", "text"),
+            Arg("pip", "text"),
+            Arg("options", "texts"),
+        ),
+        "installed: [name, version, origin] of what is new; wheels: a folder there, without it the network there is used",
+    ),
+    Verb(
+        "env-remove",
+        1,
+        (*_PLACE, Arg("env", "text", required=True), Arg("foreign", "bool", default=False)),
+        "removed: its path",
+    ),
     Verb("facts", 1, _PLACE, "the agent's facts"),
     Verb("processes", 1, _PLACE, "the agent's list of processes"),
     Verb("kill", 1, (*_PLACE, Arg("id", "hex", required=True), Arg("signal", "count", default=15)), "killed"),

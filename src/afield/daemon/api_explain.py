@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon import api_link, syncs
+from afield.daemon import api_link, folders, syncs
 from afield.daemon.api_settle import path_of
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ Args = dict[str, Any]
 async def why(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Say why a path is as it is and what would happen to it."""
     target = daemon.projects.get(args["project"], args["machine"])
-    session = daemon.projects.need(target)
+    session = daemon.projects.need(target, args["folder"])
     await target.place.ready(ask)
     return await syncs.why(session, path_of(args["path"]))
 
@@ -27,7 +26,12 @@ async def ignored(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Say which rule leaves a path out, or name the biggest things that are left out. Needs neither link nor sync."""
     del ask
     target = daemon.projects.get(args["project"], args["machine"])
-    request = {"root": os.fsencode(target.folder), "ignore": list(target.machine.ignore)}
+    folders.check_name(target.machine, args["folder"] or folders.OWN)
+    # A place that nobody has reached yet has no known home: what lies in another folder there is then not told apart.
+    parts = folders.parts_of(target.folder, target.machine, target.place.home_nowait() or b"~")
+    part = next(each for each in parts if each.name == (args["folder"] or folders.OWN))
+    lines = [*syncs.ignore_lines(part.rules), *folders.left_out(part, parts)]
+    request = {"root": part.here, "ignore": lines}
     async with syncs.worker_here() as worker:
         if args["path"]:
             path = path_of(args["path"])
@@ -40,7 +44,7 @@ async def ignored(daemon: Daemon, ask: Ask, args: Args) -> Any:
 async def compare(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Say what differs at and below a folder."""
     target = await api_link.linked(daemon, ask, args)
-    async with syncs.borrowed(target) as session:
+    async with syncs.borrowed(target, args["folder"] or folders.OWN) as session:
         return await syncs.compare(session, path_of(args["path"]))
 
 

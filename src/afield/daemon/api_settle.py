@@ -7,7 +7,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon import syncs
+from afield.daemon import folders, syncs
 from afield.errors import GuardRefused, NoSuchFile
 
 if TYPE_CHECKING:
@@ -25,16 +25,23 @@ def path_of(text: str) -> bytes:
 async def _session(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Give the live session with its link up. Raises NotUp, and what explains why there is no link."""
     target = daemon.projects.get(args["project"], args["machine"])
-    session = daemon.projects.need(target)
+    session = daemon.projects.need(target, args["folder"])
     await target.place.ready(ask)
     return session
 
 
 async def conflicts(daemon: Daemon, ask: Ask, args: Args) -> Any:
-    """List what changed on both sides."""
+    """List what changed on both sides, in all folders or in one."""
     del ask
-    session = daemon.projects.need(daemon.projects.get(args["project"], args["machine"]))
-    return syncs.conflicts(session)
+    target = daemon.projects.get(args["project"], args["machine"])
+    if args["folder"]:
+        return syncs.conflicts(daemon.projects.need(target, args["folder"]))
+    daemon.projects.need(target)
+    return [
+        {**row, "folder": name} if name else row
+        for name, session in folders.sessions(target)
+        for row in syncs.conflicts(session)
+    ]
 
 
 async def versions(daemon: Daemon, ask: Ask, args: Args) -> Any:

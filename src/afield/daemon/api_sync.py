@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon import api_link, api_ports, clean, syncs
+from afield.daemon import api_link, api_ports, clean, folders, syncs
 
 if TYPE_CHECKING:
     from afield.daemon.conversation import Ask
@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 Args = dict[str, Any]
 
 
+def answers_of(args: Args) -> syncs.Answers:
+    """Give what the face has agreed to."""
+    return syncs.Answers(args["confirm"], args["removals"], args["take_over"])
+
+
 async def up(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Link, first sync, live sync."""
     target = daemon.projects.get(args["project"], args["machine"])
-    told = await daemon.projects.up(target, ask, args["confirm"])
+    told = await daemon.projects.up(target, ask, answers_of(args))
     return {"place": target.place.text, "folder": target.machine.folder, "sync": told}
 
 
@@ -37,27 +42,37 @@ async def sync(daemon: Daemon, ask: Ask, args: Args) -> Any:
     if args["dry_run"]:
         return await _preview(daemon, ask, args)
     if not target.live:
-        return await daemon.projects.up(target, ask, args["confirm"])
+        return await daemon.projects.up(target, ask, answers_of(args))
     await target.place.ready(ask)
-    session = daemon.projects.need(target)
-    if args["confirm"] is not None:
-        session.confirm()
-    before = session.cycles
-    with syncs.telling(session, ask, "sync"):
-        await session.flush(syncs.BEFORE_RUN_SECONDS)
-    done = syncs.done_of(session)
-    if session.cycles == before:
-        done.update(here=0, there=0, bytes=0)
-    return done
+    done = []
+    for _, session in folders.sessions(target):
+        if args["removals"]:
+            session.confirm()
+        before = session.cycles
+        with syncs.telling(session, ask, "sync"):
+            await session.flush(syncs.BEFORE_RUN_SECONDS)
+        done.append(syncs.done_of(session))
+        if session.cycles == before:
+            done[-1].update(here=0, there=0, bytes=0)
+    return folders.add_up(done)
 
 
 async def _preview(daemon: Daemon, ask: Ask, args: Args) -> Any:
     target = await api_link.linked(daemon, ask, args)
-    async with syncs.borrowed(target) as session:
-        found = await session.preview()
-    plan = [{"side": side, "action": op, "path": path, "bytes": size} for side, op, path, size in found.ops]
-    plan += [{"side": "conflict", "action": kind, "path": path, "bytes": 0} for path, kind in found.conflicts]
-    return {"plan": plan, "conflicts": len(found.conflicts)}
+    plan: list[dict[str, Any]] = []
+    conflicts = 0
+    for name in (folders.OWN, *(each.name for each in target.machine.folders)):
+        async with syncs.borrowed(target, name) as session:
+            found = await session.preview()
+        mark = {"folder": name} if name else {}
+        plan += [
+            {"side": side, "action": op, "path": path, "bytes": size, **mark} for side, op, path, size in found.ops
+        ]
+        plan += [
+            {"side": "conflict", "action": kind, "path": path, "bytes": 0, **mark} for path, kind in found.conflicts
+        ]
+        conflicts += len(found.conflicts)
+    return {"plan": plan, "conflicts": conflicts}
 
 
 VERBS = {

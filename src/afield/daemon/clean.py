@@ -10,7 +10,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon import api_link, api_ports, syncs
+from afield.daemon import api_link, api_ports, folders, syncs
 from afield.daemon.transfers import check_name, open_worker
 from afield.errors import AfieldError, GuardRefused, NoSuchFile, RootMissing
 
@@ -31,40 +31,44 @@ _OWN = b".afield"
 async def clean(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Remove, or with ``dry_run`` say what would go. Raises GuardRefused when files there are not here."""
     target = await api_link.linked(daemon, ask, args)
-    there = await target.there()
     if target.live:
         # What was just produced there must be here before anything goes.
         await target.barrier()
-    rows = await _rows(target, there) if args["files"] else None
+    parts = folders.parts_of(target.folder, target.machine, await target.place.home()) if args["files"] else []
+    found = [(part, rows) for part in parts if (rows := await _rows(target, part, parts)) is not None]
     if args["dry_run"]:
-        return {"would_remove": await _plan(target, there, rows)}
-    if rows and not args["force"]:
-        only_there = await asyncio.to_thread(missing_here, os.fsencode(target.folder), rows)
+        return {"would_remove": await _plan(target, found)}
+    for part, rows in found if not args["force"] else ():
+        only_there = await asyncio.to_thread(missing_here, part.here, rows)
         if only_there:
-            raise _refusal(target, only_there)
+            raise _refusal(part, only_there)
     removed = await daemon.projects.down(target)
     removed += await api_ports.stop_of(daemon, target)
-    folders = [there] if rows is not None else []
-    told = await target.place.connection.call("clean", {"folders": folders}, timeout=660)
+    # What lies inside another folder goes first.
+    theres = sorted((part.there for part, _ in found), key=len, reverse=True)
+    told = await target.place.connection.call("clean", {"folders": theres}, timeout=660)
     removed += [os.fsdecode(path) for path in told["removed"]]
-    if rows is not None:
-        syncs.forget_store(syncs.store_path(target.folder, target.machine.name))
+    for part, _ in found:
+        syncs.forget_store(folders.store(target, part.name))
     if not told.get("kept") and await api_link.let_go(daemon, target, quit_agent=True):
         removed.append("agent")
     return {"removed": removed, "kept": [row.get("label") for row in told.get("kept") or ()]}
 
 
-async def _rows(target: Target, there: bytes) -> list[Any] | None:
-    """Give what stands in the project's folder there; None when there is no such folder."""
+async def _rows(target: Target, part: folders.Part, parts: list[folders.Part]) -> list[Any] | None:
+    """Give what stands in a folder there and in no other of ``parts``; None when there is no such folder."""
     try:
         async with open_worker(target) as worker:
-            parts, _ = await worker.collect("list", {"path": there, "long": True, "depth": _DEPTH})
+            listed, _ = await worker.collect("list", {"path": part.there, "long": True, "depth": _DEPTH})
     except (NoSuchFile, RootMissing):
         return None
-    return [row for part in parts for row in part if row[0] != _OWN and not row[0].startswith(_OWN + b"/")]
+    front = part.there.rstrip(b"/") + b"/"
+    others = [each.there[len(front) :] for each in parts if each.there.startswith(front)]
+    tops = tuple(top + b"/" for top in (_OWN, *others))
+    return [row for some in listed for row in some if not (row[0] + b"/").startswith(tops)]
 
 
-async def _plan(target: Target, there: bytes, rows: list[Any] | None) -> list[str]:
+async def _plan(target: Target, found: list[tuple[folders.Part, list[Any]]]) -> list[str]:
     plan = []
     if target.session is not None:
         plan.append("the sync of this project")
@@ -72,11 +76,11 @@ async def _plan(target: Target, there: bytes, rows: list[Any] | None) -> list[st
     plan.append(
         f"the agent (process {print_of['pid']}) and its {print_of['files']} files, {print_of['disk'] / 1e6:.1f} MB"
     )
-    if rows is not None:
+    for part, rows in found:
         files = [row for row in rows if row[1] == "f"]
         size = sum(row[3] for row in files)
-        plan.append(f"{os.fsdecode(there)}: {len(files)} files, {size / 1e6:.1f} MB")
-        only_there = await asyncio.to_thread(missing_here, os.fsencode(target.folder), rows)
+        plan.append(f"{os.fsdecode(part.there)}: {len(files)} files, {size / 1e6:.1f} MB")
+        only_there = await asyncio.to_thread(missing_here, part.here, rows)
         if only_there:
             named = ", ".join(os.fsdecode(path) for path in only_there[:_NAMED])
             plan.append(f"  of these {len(only_there)} are not here in the same form (needs --force): {named}")
@@ -104,10 +108,10 @@ def missing_here(folder: bytes, rows: list[Any]) -> list[bytes]:
     return missing
 
 
-def _refusal(target: Target, paths: list[bytes]) -> AfieldError:
+def _refusal(part: folders.Part, paths: list[bytes]) -> AfieldError:
     named = ", ".join(os.fsdecode(path) for path in paths[:_NAMED])
     return GuardRefused(
-        f"{len(paths)} files in {target.machine.folder} are not here in the same form: {named}",
+        f"{len(paths)} files in {os.fsdecode(part.there)} are not here in the same form: {named}",
         hint="get them first (`afield get`), keep the folder (`--keep-files`), or remove them too (`--force`)",
         paths=[os.fsdecode(path) for path in paths[:1000]],
     )

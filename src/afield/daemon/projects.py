@@ -11,8 +11,9 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
-from afield.config.load import FILE, Machine, default_user_file, load_project
-from afield.daemon import gits, mapping, memory, syncs
+from afield.config.load import FILE, SYNC, Machine, default_user_file, load_project
+from afield.daemon import folders, gits, mapping, memory, syncs
+from afield.daemon.chosen import Chosen
 from afield.daemon.login import place_key
 from afield.errors import AfieldError, Cancelled, LinkError, NoProject, NotUp
 from afield.link import state as link_state
@@ -26,19 +27,22 @@ if TYPE_CHECKING:
 
 
 class Target:
-    """One project on one machine. ``session`` is its sync while it is up."""
+    """One project on one machine. ``session`` is the sync of its own folder while it is up."""
 
     def __init__(self, folder: str, machine: Machine, place: Place) -> None:
         self.folder = folder
         self.machine = machine
         self.place = place
         self.session: Any = None
+        # The sessions of further folders, by name.
+        self.more: dict[str, Any] = {}
         self.git: Any = None
         self.wanted = False
         self.problem: str | None = None
         self.starting: asyncio.Task[dict[str, Any]] | None = None
         self.joined = 0
         self._mapping: mapping.Target | None = None
+        self.environment = Chosen(self)
 
     @property
     def key(self) -> str:
@@ -54,18 +58,19 @@ class Target:
         """Take new settings; those of the place and the sync only when it is not up."""
         if machine == self.machine:
             return
-        fixed = ("place", "folder", "agent_python", "ssh", "mode", "ignore")
+        fixed = ("place", "folder", "agent_python", "ssh", "folders", *SYNC)
         changed = [name for name in fixed if getattr(machine, name) != getattr(self.machine, name)]
         self.problem = None
         if changed and (self.session is not None or self.starting is not None):
             self.problem = f"{', '.join(changed)} changed in {FILE}: `afield down` and `afield up` make it so"
             return
         self.machine = machine
-        self._mapping = None
+        self.forget_mapping()
 
     def forget_mapping(self) -> None:
-        """Make the path map anew: the place changed."""
+        """Make the path map anew: the place or the environment changed."""
         self._mapping = None
+        self.environment.forget()
 
     # ---- what a run needs (runs.Base)
 
@@ -88,10 +93,17 @@ class Target:
             python = os.fsencode(self.machine.python) if self.machine.python else None
             if python is not None and b"/" in python and not python.startswith((b"/", b"~")):
                 python = there.rstrip(b"/") + b"/" + python
+            active = self.environment.active
             known = mapping.Target(
-                (os.fsencode(self.folder),), there, python, self.machine.env, self.machine.forward_env
+                (os.fsencode(self.folder),),
+                there,
+                active.python or python,
+                self.machine.env,
+                self.machine.forward_env,
+                active,
             )
-            self._mapping = known
+            if not self.environment.pending:
+                self._mapping = known
         if home is not None and (known.there.startswith(b"~") or (known.python or b"").startswith(b"~")):
             known = self._mapping = known.at_home(home)
         return known
@@ -108,12 +120,13 @@ class Target:
             # A link that is being taken up again is waited for, and so is a files worker that was lost with it.
             await self.place.ready()
             try:
-                await self.session.flush(syncs.BEFORE_RUN_SECONDS)
+                await folders.flush(self, syncs.BEFORE_RUN_SECONDS)
                 return
             except LinkError:
-                self.session.resume()
+                for _, session in folders.sessions(self):
+                    session.resume()
                 await asyncio.sleep(pause)
-        await self.session.flush(syncs.BEFORE_RUN_SECONDS)
+        await folders.flush(self, syncs.BEFORE_RUN_SECONDS)
 
     async def there(self) -> bytes:
         """Give the absolute folder there."""
@@ -123,19 +136,22 @@ class Target:
         return folder
 
     def follow_link(self) -> None:
-        """Let the session rest while the link is away."""
+        """Let the sessions rest while the link is away."""
         session, connection = self.session, self.place.connection
+        every = [each for _, each in folders.sessions(self)]
 
         def changed(new: link_state.State) -> None:
             if self.session is not session:
                 connection.on_state.remove(changed)
             elif isinstance(new, link_state.Connected):
-                syncs.link_changed(session, connected=True, why="")
+                for each in every:
+                    syncs.link_changed(each, connected=True, why="")
             elif not isinstance(new, link_state.Dialing):
                 why = (
                     new.reason if isinstance(new, link_state.Waiting) else getattr(new, "error", "the link was closed")
                 )
-                syncs.link_changed(session, connected=False, why=str(why))
+                for each in every:
+                    syncs.link_changed(each, connected=False, why=str(why))
 
         connection.on_state.append(changed)
 
@@ -156,6 +172,11 @@ class Target:
             "wanted": self.wanted,
             "problems": [text for text in (self.problem, self.git and self.git.problem) if text],
             "sync": syncs.describe(self.session) if self.session is not None else None,
+            "folders": {
+                each.name: {"here": each.here, "there": each.there, **syncs.describe(self.more[each.name])}
+                for each in self.machine.folders
+                if each.name in self.more
+            },
         }
         return entry
 
@@ -230,7 +251,7 @@ class Projects:
 
     # ---- up and down
 
-    async def up(self, target: Target, ask: Ask | None, confirm: int | None) -> dict[str, Any]:
+    async def up(self, target: Target, ask: Ask | None, answers: syncs.Answers | None = None) -> dict[str, Any]:
         """Link, first sync, live sync; joins one that is under way. Raises what stopped it."""
         if target.live:
             await target.place.ready(ask)
@@ -243,7 +264,7 @@ class Projects:
                 if ask is None or target.live:
                     raise
         if target.starting is None:
-            target.starting = asyncio.ensure_future(self._start(target, ask, confirm))
+            target.starting = asyncio.ensure_future(self._start(target, ask, answers or syncs.Answers()))
             self.show(target)
         return await self._join(target)
 
@@ -263,13 +284,13 @@ class Projects:
         finally:
             target.joined -= 1
 
-    async def _start(self, target: Target, ask: Ask | None, confirm: int | None) -> dict[str, Any]:
-        session = None
+    async def _start(self, target: Target, ask: Ask | None, answers: syncs.Answers) -> dict[str, Any]:
         try:
             await target.place.ready(ask)
-            session = await syncs.make(target, lambda: self.show(target))
-            target.session = session
-            told = await syncs.start(session, target, ask, confirm)
+            made = await folders.make(target, lambda: self.show(target))
+            session = target.session = made.pop(folders.OWN)
+            target.more = made
+            told = await folders.start(target, ask, answers)
             target.follow_link()
             target.git = gits.begin(target, session, lambda: self.show(target))
             target.wanted = True
@@ -277,11 +298,9 @@ class Projects:
             self._remember()
             return told
         except BaseException as error:
-            target.session = None
             if isinstance(error, AfieldError):
-                target.problem = str(error)
-            if session is not None:
-                await asyncio.shield(syncs.close(session))
+                target.problem = f"{error.text} ({error.hint})" if error.hint else error.text
+            await asyncio.shield(folders.close(folders.take(target)))
             raise
         finally:
             target.starting = None
@@ -294,22 +313,23 @@ class Projects:
             target.starting.cancel()
             await asyncio.wait([target.starting])
             stopped.append("first sync")
-        session, target.session = target.session, None
+        sessions = folders.take(target)
         await gits.end(target)
         target.wanted = False
         target.problem = None
         self._remember()
-        if session is not None:
-            await syncs.close(session)
+        if sessions:
+            await folders.close(sessions)
             stopped.append("sync")
         self.show(target)
         return stopped
 
-    def need(self, target: Target) -> Any:
-        """Give the live session. Raises NotUp."""
+    def need(self, target: Target, folder: str | None = None) -> Any:
+        """Give the live session, of the project's own folder or of another. Raises NotUp, ConfigError."""
+        folders.check_name(target.machine, folder or folders.OWN)
         if not target.live:
             raise NotUp(f"{target.folder} is not up on {target.machine.name}", hint="start it with: afield up")
-        return target.session
+        return dict(folders.sessions(target))[folder or folders.OWN]
 
     # ---- memory
 
@@ -327,7 +347,7 @@ class Projects:
             target.wanted = True
             if not target.live:
                 self._log(f"{target.key}: taken up again")
-                await self.up(target, None, None)
+                await self.up(target, None)
         except AfieldError as error:
             self._log(f"{folder}#{machine} could not be taken up again: {error}")
         except Exception as error:
@@ -339,10 +359,9 @@ class Projects:
             if target.starting is not None:
                 target.starting.cancel()
                 await asyncio.wait([target.starting])
-            session, target.session = target.session, None
+            sessions = folders.take(target)
             await gits.end(target)
-            if session is not None:
-                await syncs.close(session)
+            await folders.close(sessions)
 
 
 def _stamp(folder: str) -> tuple[Any, ...]:

@@ -9,54 +9,78 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.control import paths
-from afield.errors import NeedsConfirmation
+from afield.errors import GuardRefused, NeedsConfirmation, RootReplaced
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from afield.config.folders import Folder
     from afield.config.load import Machine
     from afield.daemon.conversation import Ask
+    from afield.daemon.folders import Part
     from afield.daemon.projects import Target
 
 # A run waits this long for its files before it gives up: an upload of some gigabytes over a home line.
 BEFORE_RUN_SECONDS = 6 * 3600.0
+# One after the other: both sides' roots, and removals on both.
+GUARDS = 5
 # A number of bytes that no upload reaches: agreed to all.
 _ALL = 1 << 62
 
 
-def store_path(folder: str, machine: str) -> str:
-    """Give the file that remembers what both sides agreed on; its folder is made by whoever opens it."""
-    name = hashlib.sha256(os.fsencode(f"{folder}\0{machine}")).hexdigest()[:24]
+class Answers(NamedTuple):
+    """What a person has agreed to beforehand: an upload of so many bytes, what a guard holds back, another's folder."""
+
+    confirm: int | None = None
+    removals: bool = False
+    take_over: bool = False
+
+
+def store_path(folder: str, machine: str, part: str = "") -> str:
+    """Give the file that remembers what both sides agreed on; its folder is made by whoever opens it.
+
+    ``part``: a further folder of the project.
+    """
+    words = [folder, machine, *([part] if part else [])]
+    name = hashlib.sha256(os.fsencode("\0".join(words))).hexdigest()[:24]
     return os.path.join(paths.state_folder(), "sync", f"{name}.sqlite")
 
 
-async def make(target: Target, changed: Callable[[], None]) -> Any:
-    """Make the session of a target whose link is up."""
+async def make(target: Target, changed: Callable[[], None], part: Part, left_out: tuple[str, ...] = ()) -> Any:
+    """Make the session of one folder of a target whose link is up. ``left_out``: patterns of what belongs to others."""
     from afield.sync.channel import local_worker
     from afield.sync.session import Session, Settings
     from afield.sync.stream_channel import open_there
 
-    machine = target.machine
-    there = await target.there()
+    machine, rules = target.machine, part.rules
     settings = Settings(
-        here=os.fsencode(target.folder),
-        there=there,
+        here=part.here,
+        there=part.there,
         place=machine.place,
-        store=store_path(target.folder, machine.name),
-        mode=machine.mode,
-        ignore=machine.ignore,
+        store=store_path(target.folder, machine.name, part.name),
+        mode=rules.mode,
+        pull=rules.pull,
+        push=rules.push,
+        two_way=rules.two_way,
+        ignore=(*ignore_lines(rules), *left_out),
         limit=machine.limit,
+        create_here=bool(part.name),
     )
     place = target.place
 
     async def far() -> Any:
         await place.ready()
-        return open_there(place.connection, there)
+        return open_there(place.connection, part.there)
 
     return Session(local_worker, far, settings, on_change=changed)
+
+
+def ignore_lines(rules: Machine | Folder) -> tuple[str, ...]:
+    """Give the patterns of what neither side carries: what stays there is left out on both."""
+    return (*rules.ignore, *rules.keep_there)
 
 
 async def check_first(session: Any, machine: Machine, confirm: int | None) -> None:
@@ -90,21 +114,35 @@ def forget_store(path: str) -> None:
             os.unlink(name)
 
 
-async def start(session: Any, target: Target, ask: Ask | None, confirm: int | None) -> dict[str, Any]:
-    """Do the first sync and go live; gives what was done. Raises NeedsConfirmation, GuardRefused and the like."""
-    path = store_path(target.folder, target.machine.name)
-    allow = max(confirm or 0, target.machine.ask_above)
-    if not has_store(path):
-        try:
-            await check_first(session, target.machine, confirm)
-        except NeedsConfirmation:
-            # Otherwise the next `up` would take the store for that of a project that was synced before.
-            await close(session)
-            forget_store(path)
-            raise
-        allow = _ALL
+async def ask_first(session: Any, path: str, machine: Machine, confirm: int | None) -> bool:
+    """Look at what a first sync would carry; gives whether it is one. Raises NeedsConfirmation and the like."""
+    if has_store(path):
+        return False
+    try:
+        await check_first(session, machine, confirm)
+    except NeedsConfirmation:
+        # Otherwise the next `up` would take the store for that of a project that was synced before.
+        await close(session)
+        forget_store(path)
+        raise
+    return True
+
+
+async def start(session: Any, machine: Machine, ask: Ask | None, answers: Answers, *, fresh: bool) -> dict[str, Any]:
+    """Do the first sync and go live; gives what was done. ``fresh``: it was asked about already.
+
+    Raises GuardRefused, RootReplaced (unless that was agreed to) and the like.
+    """
+    allow = _ALL if fresh else max(answers.confirm or 0, machine.ask_above)
     with telling(session, ask, "first sync"):
-        await session.start(allow=allow)
+        for left in reversed(range(GUARDS)):
+            try:
+                await session.start(allow=allow, take_over=answers.take_over)
+                break
+            except (GuardRefused, RootReplaced):
+                if not answers.removals or not left:
+                    raise
+                session.confirm()
     return done_of(session)
 
 
@@ -132,14 +170,17 @@ def telling(session: Any, ask: Ask | None, what: str) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def borrowed(target: Target) -> AsyncIterator[Any]:
-    """Give the live session of a target, or one for the length of a ``with`` that leaves nothing behind here."""
+async def borrowed(target: Target, folder: str = "") -> AsyncIterator[Any]:
+    """Give the live session of a target's folder, or one for the length of a ``with`` that leaves nothing behind here."""
+    from afield.daemon import folders
+
+    folders.check_name(target.machine, folder)
     if target.live:
-        yield target.session
+        yield dict(folders.sessions(target))[folder]
         return
-    path = store_path(target.folder, target.machine.name)
+    path = folders.store(target, folder)
     known = has_store(path)
-    session = await make(target, lambda: None)
+    session = (await folders.make(target, lambda: None))[folder]
     try:
         yield session
     finally:
@@ -228,6 +269,7 @@ def describe(session: Any) -> dict[str, Any]:
         "why": status.reason,
         "hint": status.hint,
         "mode": status.mode,
+        "rules": status.rules,
         "files": status.agreed,
         "pending": status.pending,
         "conflicts": status.conflicts,

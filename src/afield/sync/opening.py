@@ -87,7 +87,7 @@ class Opening:
         try:
             opened = await side.open(
                 {
-                    "create": side.name == "there" and not known,
+                    "create": (side.name == "there" or self.settings.create_here) and not known,
                     "known": known,
                     "take_over": self.take_over and side.name == "there",
                     "ignore": list(self.settings.ignore),

@@ -59,6 +59,7 @@ class Settings(NamedTuple):
     """What a session needs to know. ``place`` names the far end (its text is part of what the store belongs to).
 
     ``ask_bytes``, ``ask_files``: a first sync of more is asked about. ``limit``: bytes a second, both ways together.
+    ``create_here``: a folder here that never was is made.
     """
 
     here: bytes
@@ -74,6 +75,7 @@ class Settings(NamedTuple):
     ask_bytes: int = notice.LIMIT_BYTES
     ask_files: int = notice.LIMIT_FILES
     limit: int | None = None
+    create_here: bool = False
 
     @property
     def modes(self) -> str | ModeRules:
