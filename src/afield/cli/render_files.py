@@ -152,7 +152,7 @@ def _sentence(told: dict[str, Any]) -> str:
         step = told["next"][0]
         word = {"remove": "is removed", "add": "is added", "replace": "is replaced"}[step["action"]]
         since = told.get(str(side)) if side in ("here", "there") else None
-        when = f" at {moment(since['mtime'])}" if since and since.get("mtime") else ""
+        when = f" at {moment(since['mtime'])}" if since and since.get("mtime") is not None else ""
         source = {"here": "there", "there": "here"}[step["side"]]
         return f"changed {source}{when}; with the next sync it {word} {step['side']}{_held(told['sync'])}"
     return {
