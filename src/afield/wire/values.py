@@ -32,9 +32,14 @@ _READ_DOUBLE = struct.Struct(">d").unpack_from
 
 def encode(value: "Any") -> "bytes":
     """Give the bytes of a value; raises ProtocolError for what the subset does not hold."""
+    return b"".join(encode_parts(value))
+
+
+def encode_parts(value: "Any") -> "List[bytes]":
+    """As ``encode``, in pieces: who puts something before them saves a copy of it all."""
     out: "List[bytes]" = []
     _put(out.append, value, MAX_DEPTH)
-    return b"".join(out)
+    return out
 
 
 def _head(major: "int", number: "int") -> "bytes":
@@ -109,12 +114,19 @@ def decode(data: "Buffer", *, max_depth: "int" = MAX_DEPTH) -> "Any":
     """Give the one value that the bytes hold; raises ProtocolError for anything but its shortest encoding."""
     if not isinstance(data, bytes):
         data = bytes(data)
+    return decode_within(data, 0, len(data), max_depth=max_depth)
+
+
+def decode_within(data: "bytes", start: "int", stop: "int", *, max_depth: "int" = MAX_DEPTH) -> "Any":
+    """As ``decode`` for the bytes from ``start`` to ``stop``, without a copy of them."""
     try:
-        value, end = _take(data, 0, max_depth)
+        value, end = _take(data, start, max_depth)
     except IndexError:
-        raise ProtocolError("expected a whole value, got only its first %d bytes" % (len(data),)) from None
-    if end != len(data):
-        raise ProtocolError("expected the end after one value, got %d more bytes" % (len(data) - end,))
+        end = stop + 1
+    if end > stop:
+        raise ProtocolError("expected a whole value, got only its first %d bytes" % (stop - start,))
+    if end != stop:
+        raise ProtocolError("expected the end after one value, got %d more bytes" % (stop - end,))
     return value
 
 
