@@ -17,6 +17,8 @@
         │   ├── LinkLost  LinkTimeout  SessionGone  BadTransport
         ├── ProcessError             a program there
         │   ├── CommandNotFound  CommandNotExecutable  NoSuchFolder  NoSuchProcess  SpawnFailed
+        ├── EnvError                 an environment there
+        │   ├── NoSuchEnv  EnvBroken  EnvClash  EnvFailed  NoWheel
         ├── FilesError               one folder or file
         │   ├── BadPath  RootMissing  RootNotFolder  RootRefused  NoSuchFile  NotAllowed  ReadOnly  DiskFull
         │   ├── NameTooLong  FileChanged  WrongKind  WrongIdentity  RootReplaced  FileFailed
@@ -242,6 +244,42 @@ class SpawnFailed(ProcessError):
     """The system there could not start the program."""
 
     code = "spawn-failed"
+
+
+class EnvError(TheirFault):
+    """An environment there."""
+
+    code = "env"
+
+
+class NoSuchEnv(EnvError):
+    """No environment there has this name or path."""
+
+    code = "no-such-env"
+
+
+class EnvBroken(EnvError):
+    """The environment there cannot be used: its interpreter is missing or another one."""
+
+    code = "env-broken"
+
+
+class EnvClash(EnvError):
+    """Several environments have this name, or one of this name is there already."""
+
+    code = "env-clash"
+
+
+class EnvFailed(EnvError):
+    """A tool could not make, fill or remove the environment."""
+
+    code = "env-failed"
+
+
+class NoWheel(EnvError):
+    """A package has no wheel that fits the Python and the system there."""
+
+    code = "no-wheel"
 
 
 class FilesError(TheirFault):

@@ -177,6 +177,24 @@ def look(path: "bytes") -> "Any":
     }
 
 
+def _envs(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
+    from afield.agent.environments import ENVS_WAIT, envs
+
+    return Later(lambda: envs(keeper.info, args["roots"]), ENVS_WAIT)
+
+
+def _env_packages(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
+    from afield.agent.environments import ENVS_WAIT, env_packages
+
+    return Later(lambda: env_packages(args["prefix"], args["version"]), ENVS_WAIT)
+
+
+def _env_remove(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
+    from afield.agent.environments import env_remove
+
+    return Later(lambda: env_remove(keeper.info, args["prefix"], args["keep"], args["foreign"]), CLEAN_WAIT)
+
+
 def _which(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
     name = os.fsencode(args["name"])
     return Later(lambda: which(name), LOOK_WAIT)
@@ -202,4 +220,7 @@ TABLE: "Dict[str, Callable[[Keeper, Dict[str, Any]], Any]]" = {
     "quit": _quit,
     "stat": _stat,
     "which": _which,
+    "envs": _envs,
+    "env-packages": _env_packages,
+    "env-remove": _env_remove,
 }

@@ -34,7 +34,7 @@ NO_INTERPRETER = errno.EEXIST
 class Request:
     """What to start, checked. Made from the read header of a ``process`` stream. Raises ProtocolError."""
 
-    __slots__ = ("argv", "cwd", "env", "id", "label", "login", "mkdir", "tty", "unset")
+    __slots__ = ("argv", "cwd", "env", "id", "label", "login", "mkdir", "path", "tty", "unset")
 
     def __init__(self, header: "Dict[str, Any]") -> "None":
         self.argv: "List[bytes]" = [_no_nul(item, "argv") for item in header["argv"]]
@@ -46,6 +46,7 @@ class Request:
         self.tty: "Optional[Dict[str, Any]]" = header["tty"]
         self.login: "bool" = header["login"]
         self.mkdir: "bool" = header["mkdir"]
+        self.path: "List[bytes]" = [_no_nul(item, "path") for item in header["path"]]
         self.label: "str" = header["label"]
         self.id: "bytes" = header["id"]
         if not self.argv and not self.login:
@@ -69,13 +70,15 @@ def _latin(name: "Any") -> "bytes":
 
 
 def environment(request: "Request") -> "Dict[bytes, bytes]":
-    """Give the child's environment: the login's, without ``unset``, with ``env``, and TERM of a terminal."""
+    """Give the child's environment: the login's, without ``unset``, with ``env``, ``path`` before PATH, TERM of a terminal."""
     env = dict(os.environb)
     for name in request.unset:
         env.pop(name, None)
     if request.tty is not None and isinstance(request.tty.get("term"), str):
         env[b"TERM"] = request.tty["term"].encode("utf-8", "replace").replace(b"\0", b"")
     env.update(request.env)
+    if request.path:
+        env[b"PATH"] = b":".join([*request.path, env.get(b"PATH", DEFAULT_PATH)])
     return env
 
 

@@ -28,6 +28,7 @@ VERBS: Final = (
     Verb("python", "runs", "like python, there: afield python train.py --lr 0.1", "run"),
     Verb("run", "runs", "run any command there: afield run nvidia-smi", "run"),
     Verb("shell", "runs", "a login shell there", "run"),
+    Verb("env", "env", "environments there: list, use, create, install, export, diff, remove", "run"),
     Verb("forward", "forward", "carry a port here: afield forward 8000", "run"),
     Verb("sync", "sync", "sync now, or show what a sync would do (--dry-run)", "files"),
     Verb("git", "git", "carry commits, branches and tags both ways: afield git sync", "files"),

@@ -22,6 +22,6 @@ def explain_machine(machine: Machine) -> list[dict[str, Any]]:
 
 
 def _row(key: str, holder: object, setting: Setting, source: str) -> dict[str, Any]:
-    value = getattr(holder, setting.name.replace("-", "_"))
+    value = getattr(holder, setting.attribute)
     plain = list(value) if isinstance(value, tuple) else value
     return {"key": key, "value": plain, "from": source, "help": setting.help}

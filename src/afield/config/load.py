@@ -31,6 +31,8 @@ class Machine:
     place: str
     folder: str
     python: str | None = None
+    environment: str | None = None
+    envs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     agent_python: str | None = None
     ssh: tuple[str, ...] = ()
     mode: str = "two-way-safe"
@@ -44,6 +46,7 @@ class Machine:
     limit: int | None = None
     git: bool = False
     env: dict[str, str] = field(default_factory=dict)
+    setup: tuple[str, ...] = ()
     forward_env: tuple[str, ...] = ()
     folders: tuple[Folder, ...] = ()
     origin: dict[str, str] = field(default_factory=dict)
@@ -183,9 +186,9 @@ def _machine(name: str, layers: tuple[tuple[dict[str, Any], str], ...], project:
             if setting.name not in holder:
                 continue
             given = schema.check_value(setting, holder[setting.name], where)
-            value = {**value, **given} if setting.kind == "env" else given
+            value = {**value, **given} if setting.kind in ("env", "envs") else given
             source = where
-        values[setting.name.replace("-", "_")] = value
+        values[setting.attribute] = value
         origin[setting.key] = source
     if values["place"] is None:
         raise ConfigError(

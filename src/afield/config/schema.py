@@ -27,6 +27,11 @@ class Setting:
     help: str
 
     @property
+    def attribute(self) -> str:
+        """The field of ``Machine`` that holds it: `env` names an environment, `run.env` are variables."""
+        return "environment" if self.key == "env" else self.name.replace("-", "_")
+
+    @property
     def key(self) -> str:
         """The dotted name that people see."""
         return f"{self.section}.{self.name}" if self.section else self.name
@@ -38,6 +43,20 @@ SETTINGS: Final = (
     ),
     Setting("", "folder", "text", None, "the project's folder there; default ~/afield/PROJECT"),
     Setting("", "python", "text", None, "the Python there that `afield python` runs; default: the first python3 found"),
+    Setting(
+        "",
+        "env",
+        "text",
+        None,
+        "the environment there that Python and commands run in: a name of `afield env list`, or a path",
+    ),
+    Setting(
+        "",
+        "envs",
+        "envs",
+        {},
+        'tables [envs.NAME] with setup = ["module load cuda"]: shell lines before what runs in it',
+    ),
     Setting(
         "", "agent-python", "text", None, "the Python there that carries the agent, when python3 is not the right one"
     ),
@@ -55,6 +74,9 @@ SETTINGS: Final = (
     Setting("sync", "limit", "rate", None, 'the most that goes over in a second, both ways together, such as "5 MB/s"'),
     Setting("sync", "git", "flag", False, "carry the git repository, too, by itself: commits, branches, tags"),
     Setting("run", "env", "env", {}, "variables that are set for every program there"),
+    Setting(
+        "run", "setup", "texts", (), 'shell lines there before every `python` and `run`, such as ["source env.sh"]'
+    ),
     Setting("run", "forward-env", "texts", (), 'variables of here that travel, such as ["WANDB_*"]'),
 )
 # Below [folders.NAME]; what is not here is the project's.
@@ -161,7 +183,20 @@ def _env(value: Any) -> dict[str, str] | None:
     return good
 
 
+def _envs(value: Any) -> dict[str, tuple[str, ...]] | None:
+    if not isinstance(value, dict):
+        return None
+    good = {}
+    for name, table in value.items():
+        lines = _texts(table.get("setup", ())) if isinstance(table, dict) and set(table) <= {"setup"} else None
+        if lines is None:
+            return None
+        good[name] = lines
+    return good
+
+
 _CHECKS = {
+    "envs": _envs,
     "text": _text,
     "texts": _texts,
     "mode": _mode,
@@ -172,6 +207,7 @@ _CHECKS = {
     "env": _env,
 }
 _EXPECTED = {
+    "envs": "tables of an environment's name with setup, a list of texts",
     "text": "a text that is not empty",
     "texts": "a list of texts",
     "mode": "one of " + ", ".join(MODES),

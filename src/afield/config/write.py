@@ -1,11 +1,17 @@
 """Renders the ``afield.toml`` that `afield init` writes, and adds a machine to one that exists. Text in, text out.
 
-An existing file is only ever appended to, so that a person's comments and order stay. What must not go in: file access.
+An existing file is only ever appended to, or changed in one line, so that a person's comments and order stay. What must not go
+in: file access.
 """
 
 from __future__ import annotations
 
+import copy
 import re
+import tomllib
+from typing import Any
+
+from afield.errors import ConfigError
 
 _HEAD = """\
 # afield: where this project's Python runs. Every setting: `afield config`.
@@ -53,3 +59,52 @@ def render_new(name: str, machine_text: str) -> str:
 def append_machine(existing: str, machine_text: str) -> str:
     """Give the existing file with one more machine at its end."""
     return existing.rstrip("\n") + "\n" + machine_text
+
+
+def set_in_machine(existing: str, name: str, key: str, value: str | None) -> str:
+    """Give the existing file with one text of a ``[machines.NAME]`` table set, or taken out (None).
+
+    The result is read again and must differ in nothing else. Raises ConfigError when the file is written in a way that one
+    line cannot change (inline tables, dotted keys).
+    """
+    lines = existing.splitlines()
+    begin = next((at for at, line in enumerate(lines) if _names_machine(line, name)), None)
+    if begin is not None:
+        _change(lines, begin, key, value)
+    text = "\n".join(lines) + "\n"
+    if not _differs_only(existing, text, name, key, value):
+        said = f"{key} = {quote(value)}" if value is not None else f"no {key}"
+        raise ConfigError(
+            f"expected a table [machines.{name}] in which one line can be changed, got another form",
+            hint=f"write it by hand: {said} for the machine {name}",
+        )
+    return text
+
+
+def _names_machine(line: str, name: str) -> bool:
+    match = re.match(r"\s*\[\s*machines\s*\.\s*(.+?)\s*\]\s*(#.*)?$", line)
+    return match is not None and match.group(1) in (name, quote(name), f"'{name}'")
+
+
+def _change(lines: list[str], begin: int, key: str, value: str | None) -> None:
+    end = next((at for at in range(begin + 1, len(lines)) if lines[at].lstrip().startswith("[")), len(lines))
+    old = next((at for at in range(begin + 1, end) if re.match(rf"\s*{re.escape(key)}\s*=", lines[at])), None)
+    if old is not None:
+        lines[old : old + 1] = [] if value is None else [f"{key} = {quote(value)}"]
+    elif value is not None:
+        while not lines[end - 1].strip():
+            end -= 1
+        lines.insert(end, f"{key} = {quote(value)}")
+
+
+def _differs_only(existing: str, text: str, name: str, key: str, value: str | None) -> bool:
+    expected: dict[str, Any] = copy.deepcopy(tomllib.loads(existing))
+    table = expected.get("machines", {}).get(name, {})
+    if value is None:
+        table.pop(key, None)
+    else:
+        table[key] = value
+    try:
+        return tomllib.loads(text) == expected
+    except tomllib.TOMLDecodeError:
+        return False

@@ -14,6 +14,8 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from afield.daemon import activation
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -102,20 +104,32 @@ _AFTER = rb"(?=$|[/:,;?#\])'\"])"
 
 
 class Target(NamedTuple):
-    """The project on both sides. ``there`` is absolute; ``roots`` are the names the project has here (the real one first)."""
+    """The project on both sides. ``there`` is absolute; ``roots`` are the names the project has here (the real one first).
+
+    ``more``: further folders, as (here, there).
+    """
 
     roots: tuple[bytes, ...]
     there: bytes
     python: bytes | None
     env: Mapping[str, str]
     forward_env: tuple[str, ...]
+    active: activation.Activation = activation.NONE
+    more: tuple[tuple[bytes, bytes], ...] = ()
+
+    @property
+    def at_a_home(self) -> bool:
+        """Whether a path there is given from the home folder."""
+        return any(path.startswith(b"~") for path in (self.there, self.python or b"", *(far for _, far in self.more)))
 
     def at_home(self, home: bytes) -> Target:
         """Give the same with ``~`` written out."""
+        more = tuple((here, home + far[1:] if far.startswith(b"~") else far) for here, far in self.more)
         python = self.python
         if python is not None and python.startswith(b"~/"):
             python = home + python[1:]
-        return self._replace(there=home + self.there[1:] if self.there.startswith(b"~") else self.there, python=python)
+        there = home + self.there[1:] if self.there.startswith(b"~") else self.there
+        return self._replace(there=there, python=python, more=more)
 
 
 class Plan(NamedTuple):
@@ -126,25 +140,29 @@ class Plan(NamedTuple):
     env: dict[str, bytes]
     tty: dict[str, object] | None
     login: bool
+    path: tuple[bytes, ...] = ()
 
 
 class PathMap:
-    """Turns local paths inside the project into paths there."""
+    """Turns local paths inside the project and its further folders into paths there; the innermost folder counts."""
 
-    def __init__(self, roots: Iterable[bytes], there: bytes) -> None:
-        self.roots = [root.rstrip(b"/") for root in roots if root.rstrip(b"/")]
+    def __init__(self, roots: Iterable[bytes], there: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.there = there.rstrip(b"/") or b"/"
-        names = b"|".join(re.escape(root) for root in sorted(self.roots, key=len, reverse=True))
+        pairs = [(root, self.there) for root in roots] + [(here, far.rstrip(b"/") or b"/") for here, far in more]
+        self.pairs = sorted(
+            ((here.rstrip(b"/"), far) for here, far in pairs if here.rstrip(b"/")), key=lambda pair: -len(pair[0])
+        )
+        names = b"|".join(re.escape(here) for here, _ in self.pairs)
         self._pattern = re.compile(_BEFORE + rb"(?:" + names + rb")" + _AFTER + rb"[^:,;?#'\"\])]*") if names else None
 
     def path(self, path: bytes) -> bytes | None:
         """Give the path there of an absolute path here; None when it is outside the project."""
         clean = posixpath.normpath(path)
-        for root in self.roots:
-            if clean == root:
-                return self.there
-            if clean.startswith(root + b"/"):
-                return posixpath.join(self.there, clean[len(root) + 1 :])
+        for here, there in self.pairs:
+            if clean == here:
+                return there
+            if clean.startswith(here + b"/"):
+                return posixpath.join(there, clean[len(here) + 1 :])
         return None
 
     def argument(self, text: bytes) -> bytes:
@@ -164,14 +182,13 @@ class PathMap:
 
 def needs_home(request: RunRequest, target: Target) -> bool:
     """Say whether the absolute folder there must be known: python runs map paths, others only when one is named."""
-    if request.mode == "python" and (target.python or b"").startswith(b"~"):
-        return True
-    if not target.there.startswith(b"~"):
+    if not target._replace(python=target.python if request.mode == "python" else None).at_a_home:
         return False
     if request.mode == "python":
         return True
     travelling = [text for name, text in request.env.items() if travels(name.decode("latin-1"), target.forward_env)]
-    return any(root in text for root in target.roots for text in (*request.argv, *travelling))
+    roots = (*target.roots, *(here for here, _ in target.more))
+    return any(root in text for root in roots for text in (*request.argv, *travelling))
 
 
 def roots_of(request: RunRequest, project: bytes) -> tuple[bytes, ...]:
@@ -188,7 +205,7 @@ def roots_of(request: RunRequest, project: bytes) -> tuple[bytes, ...]:
 
 def plan(request: RunRequest, target: Target) -> Plan:
     """Say what to start there."""
-    paths = PathMap(target.roots, target.there)
+    paths = PathMap(target.roots, target.there, target.more)
     cwd = paths.path(request.cwd)
     if request.mode == "python":
         argv = _python_argv(request, target, paths, inside=cwd is not None)
@@ -199,7 +216,14 @@ def plan(request: RunRequest, target: Target) -> Plan:
     if {"0", "1", "2"} <= set(request.flags):
         tty = {"rows": request.rows, "cols": request.cols, "term": request.term.decode("ascii", "replace") or "dumb"}
     env = plan_env(request, target, paths, cwd)
-    return Plan(argv, cwd, env, tty, request.mode == "shell")
+    active = target.active
+    if request.mode == "python" and argv[0] != (target.python or b"python3"):
+        # A virtual environment inside the project was named outright: only the project's own lines hold for it.
+        active = activation.Activation(setup=active.project_setup, project_setup=active.project_setup)
+    env = {**active.env, **env}
+    if request.mode != "shell":
+        argv = activation.wrap(argv, active)
+    return Plan(argv, cwd, env, tty, request.mode == "shell", active.path)
 
 
 def _python_argv(request: RunRequest, target: Target, paths: PathMap, *, inside: bool) -> list[bytes]:
@@ -276,8 +300,11 @@ def plan_env(request: RunRequest, target: Target, paths: PathMap, cwd: bytes) ->
         env["PWD"] = cwd
     if request.mode == "python" and target.there.startswith(b"/"):
         # pydevd and debugpy read this themselves, so breakpoints set by local paths hit there.
-        pairs = [[target.roots[0].decode("utf-8", "surrogateescape"), target.there.decode("utf-8", "surrogateescape")]]
-        if pairs[0][0] != pairs[0][1]:
+        sides = [(target.roots[0], target.there), *target.more]
+        # The innermost first: pydevd takes the first that fits.
+        sides.sort(key=lambda pair: -len(pair[0]))
+        pairs = [[path.decode("utf-8", "surrogateescape") for path in pair] for pair in sides if pair[0] != pair[1]]
+        if pairs:
             env["PATHS_FROM_ECLIPSE_TO_PYTHON"] = json.dumps(pairs).encode("ascii")
     for name, text in target.env.items():
         env[name] = text.encode("utf-8", "surrogateescape")

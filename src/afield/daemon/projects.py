@@ -101,10 +101,11 @@ class Target:
                 self.machine.env,
                 self.machine.forward_env,
                 active,
+                tuple((os.fsencode(each.here), os.fsencode(each.there)) for each in self.machine.folders),
             )
             if not self.environment.pending:
                 self._mapping = known
-        if home is not None and (known.there.startswith(b"~") or (known.python or b"").startswith(b"~")):
+        if home is not None and known.at_a_home:
             known = self._mapping = known.at_home(home)
         return known
 

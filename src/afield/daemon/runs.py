@@ -42,6 +42,10 @@ class Base(Protocol):
     def mapping_target(self) -> mapping.Target:
         """Give the project on both sides."""
 
+    @property
+    def environment(self) -> Any:
+        """The environment there (``chosen.Chosen``)."""
+
     async def home(self) -> bytes:
         """Give the home folder there."""
 
@@ -193,7 +197,7 @@ class Run:
         self.channel.write(run_wire.started(self.id) + run_wire.credit(self._credit))
         target = base.mapping_target()
         target = target._replace(roots=mapping.roots_of(request, target.roots[0]))
-        if state == "barrier" or mapping.needs_home(request, target):
+        if state == "barrier" or base.environment.pending or mapping.needs_home(request, target):
             self._task = asyncio.ensure_future(self._prepare(base, request, target, barrier=state == "barrier"))
         else:
             self._open(base, request, target)
@@ -202,6 +206,9 @@ class Run:
         try:
             notice = asyncio.get_running_loop().call_later(_NOTICE_SECONDS, self._tell_waiting)
             try:
+                if base.environment.pending:
+                    await base.environment.resolve()
+                    target = base.mapping_target()._replace(roots=target.roots)
                 if mapping.needs_home(request, target):
                     target = target.at_home(await base.home())
                 if barrier:
@@ -234,6 +241,7 @@ class Run:
                     "id": self.id,
                     "label": self.label,
                     "mkdir": True,
+                    "path": list(plan.path),
                 },
                 run_wire.WINDOW,
             )

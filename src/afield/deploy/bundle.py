@@ -19,7 +19,7 @@ from afield.errors import InternalError
 
 BOOT = "afield.agent.boot"
 PORTABLE_MODULES = ("__init__", "errors")
-PORTABLE_PACKAGES = ("agent", "files", "tree", "wire")
+PORTABLE_PACKAGES = ("agent", "envs", "files", "tree", "wire")
 
 # What a first contact may send, from the project's own targets: about a second on a 1.6 Mbit/s line.
 LARGEST = 200_000

@@ -59,6 +59,7 @@ SERVICES: "Dict[str, Dict[str, Field]]" = {
         "id": _must(ID),
         "label": _may(TEXT, ""),
         "mkdir": _may(BOOL, False),
+        "path": _may(BYTES_LIST, []),
     },
     "attach": {"id": _must(ID), "out": _may(OFFSET, 0), "err": _may(OFFSET, 0)},
     "files": {"root": _must(BYTES)},
@@ -78,6 +79,9 @@ CALLS: "Dict[str, Dict[str, Field]]" = {
     "quit": {},
     "stat": {"path": _must(BYTES)},
     "which": {"name": _must(TEXT)},
+    "envs": {"roots": _may(BYTES_LIST, [])},
+    "env-packages": {"prefix": _must(BYTES), "version": _may(TEXT)},
+    "env-remove": {"prefix": _must(BYTES), "keep": _may(BYTES_LIST, []), "foreign": _may(BOOL, False)},
 }
 
 # one key of a MSG on a process or port stream -> kind of its value
