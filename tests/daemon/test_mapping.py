@@ -208,3 +208,23 @@ def test_home_is_written_out_everywhere():
     target = TARGET._replace(there=b"~/proj", python=b"~/env/bin/python").at_home(b"/root")
     assert (target.there, target.python) == (b"/root/proj", b"/root/env/bin/python")
     assert mapping.needs_home(request(), TARGET._replace(python=b"~/env/bin/python"))
+
+
+MORE = ((b"/home/me/common", b"~/lib"), (b"/home/me/proj/data", b"/big/data"))
+
+
+def test_further_folders_are_mapped_by_the_innermost():
+    paths = mapping.PathMap((b"/home/me/proj",), b"/srv/proj", MORE)
+    assert paths.path(b"/home/me/proj/data/x") == b"/big/data/x"
+    assert paths.path(b"/home/me/proj/database") == b"/srv/proj/database"
+    assert paths.path(b"/home/me/proj") == b"/srv/proj"
+    assert paths.path(b"/home/me/commons") is None
+    assert paths.argument(b"--a=/home/me/proj/data/x:/home/me/proj/y") == b"--a=/big/data/x:/srv/proj/y"
+
+
+def test_the_home_of_a_further_folder_is_written_out():
+    target = mapping.Target((b"/home/me/proj",), b"/srv/proj", None, {}, (), more=MORE)
+    assert target.at_a_home
+    found = target.at_home(b"/home/far")
+    assert found.more == ((b"/home/me/common", b"/home/far/lib"), MORE[1])
+    assert not found.at_a_home

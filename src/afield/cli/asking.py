@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from afield.config.load import Project, load_project
+from afield.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
@@ -22,10 +23,25 @@ def project_of(args: argparse.Namespace) -> tuple[Project, str]:
     return project, project.machine(getattr(args, "machine", None)).name
 
 
+def root_of(args: argparse.Namespace) -> str:
+    """Give the folder that paths are below: the project's own, or the one named by ``--folder``. Raises as ``project_of``."""
+    project, machine = project_of(args)
+    name = getattr(args, "folder", None)
+    if not name:
+        return project.folder
+    for folder in project.machine(machine).folders:
+        if folder.name == name:
+            return os.path.realpath(folder.here)
+    known = ", ".join(folder.name for folder in project.machine(machine).folders)
+    raise ConfigError(f"no folder {name!r} in afield.toml (known: {known or 'none'})", hint="see: afield config")
+
+
 def ask(verb: str, args: argparse.Namespace, terminal: Terminal, *, want: Want | None = None, **fields: Any) -> Any:
     """Ask the daemon about this project and machine; starts the daemon by need. Raises AfieldError."""
     project, machine = project_of(args)
     dial = (project.folder, machine)
+    if getattr(args, "folder", None):
+        fields["folder"] = args.folder
     return ask_plain(verb, terminal, dial=dial, want=want, project=project.folder, machine=machine, **fields)
 
 

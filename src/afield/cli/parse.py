@@ -51,7 +51,7 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument(
         "-m", "--machine", metavar="NAME", help="a machine of afield.toml (default: the one it names)"
     )
-    option.completer = _machines  # type: ignore[attr-defined]  # argcomplete reads this attribute
+    option.completer = complete_machines  # type: ignore[attr-defined]  # argcomplete reads this attribute
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +70,17 @@ def add_ssh(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _machines(**_: Any) -> list[str]:
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """Add ``--folder`` for verbs about paths of a sync."""
+    parser.add_argument(
+        "--folder",
+        metavar="NAME",
+        help="a further folder of the project, by its name in afield.toml; paths are below it",
+    )
+
+
+def complete_machines(**_: Any) -> list[str]:
+    """Give the names of the machines, for argcomplete."""
     from afield.config.load import load_project
 
     return sorted(load_project().machines)

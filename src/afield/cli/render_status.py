@@ -7,6 +7,9 @@ from typing import Any
 
 from afield.cli.terminal import colour, printable
 
+# Less is what clocks that follow a time server differ by, and what make and its kin forgive.
+CLOCK_SECONDS = 2.0
+
 _SIGNS = {
     "connected": ("●", "green"),
     "idle": ("○", "dim"),
@@ -53,6 +56,9 @@ def _project(project: dict[str, Any], place: dict[str, Any], now: float) -> list
     sync = project.get("sync") or {}
     if sync or project.get("up"):
         lines += _sync(sync)
+    for name, folder in (project.get("folders") or {}).items():
+        lines.append("  folder   " + printable(f"{name}: {folder.get('here')} and {folder.get('there')} there"))
+        lines += _sync(folder)
     lines += _problems(project.get("problems") or [])
     return lines
 
@@ -92,12 +98,17 @@ def _agent(agent: dict[str, Any]) -> str:
 def _sync(sync: dict[str, Any]) -> list[str]:
     words = [str(sync.get("state") or "?")]
     if sync.get("mode"):
-        words.append(str(sync["mode"]))
+        words.append(str(sync["mode"]) + _patterns(sync.get("rules") or []))
     if sync.get("files") is not None:
         words.append(f"{sync['files']:,} files")
     lines = [f"  sync     {printable(', '.join(words))}"]
     if sync.get("why"):
         lines.append(f"           {printable(str(sync['why']))}")
+    if sync.get("hint"):
+        lines.append(f"           hint: {printable(str(sync['hint']))}")
+    if abs(sync.get("clock") or 0) >= CLOCK_SECONDS:
+        way = "ahead of" if sync["clock"] > 0 else "behind"
+        lines.append(f"           the clock there is {ago(abs(sync['clock']))} {way} the one here")
     conflicts = sync.get("conflicts") or []
     count = conflicts if isinstance(conflicts, int) else len(conflicts)
     if count:
@@ -113,6 +124,12 @@ def _sync(sync: dict[str, Any]) -> list[str]:
         lines.append(f"           left out: {named}")
     lines += _problems(sync.get("problems") or [])
     return lines
+
+
+def _patterns(rules: list[list[str]]) -> str:
+    named = [f"{name} {pattern}" for name, pattern in rules[:3]]
+    more = f" and {len(rules) - 3} more patterns" if len(rules) > 3 else ""
+    return f" ({', '.join(named)}{more})" if rules else ""
 
 
 def _problems(problems: list[Any]) -> list[str]:

@@ -86,6 +86,8 @@ async def start(target: Target, ask: Ask | None, answers: syncs.Answers) -> dict
     """
     fresh = {}
     for name, session in sessions(target):
+        if answers.take_over:
+            session.take_over()
         with _named(name):
             fresh[name] = await syncs.ask_first(session, store(target, name), target.machine, answers.confirm)
     done = []

@@ -137,7 +137,7 @@ async def start(session: Any, machine: Machine, ask: Ask | None, answers: Answer
     with telling(session, ask, "first sync"):
         for left in reversed(range(GUARDS)):
             try:
-                await session.start(allow=allow, take_over=answers.take_over)
+                await session.start(allow=allow)
                 break
             except (GuardRefused, RootReplaced):
                 if not answers.removals or not left:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from afield.cli.asking import ask, project_of
-from afield.cli.parse import add_json, add_machine
+from afield.cli.asking import ask, root_of
+from afield.cli.parse import add_folder, add_json, add_machine
 from afield.cli.paths import project_path
 from afield.cli.render_files import compare_text
 
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_machine(parser)
+    add_folder(parser)
     add_json(parser)
     parser.add_argument("path", nargs="?", default=".", help="a folder or file of the project (default: this folder)")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Compare."""
-    found = ask("compare", args, terminal, path=project_path(args.path, project_of(args)[0].folder))
+    found = ask("compare", args, terminal, path=project_path(args.path, root_of(args)))
     terminal.result(found, compare_text(found))
     return 1 if found["rows"] else 0

@@ -10,7 +10,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from afield.cli.asking import ask
-from afield.cli.parse import add_json, add_machine
+from afield.cli.parse import add_folder, add_json, add_machine
 from afield.cli.render_files import conflicts_text
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_machine(parser)
+    add_folder(parser)
     add_json(parser)
 
 

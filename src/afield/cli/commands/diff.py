@@ -14,9 +14,9 @@ import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from afield.cli.asking import ask, project_of
+from afield.cli.asking import ask, root_of
 from afield.cli.diffing import content, diff, differ
-from afield.cli.parse import add_json, add_machine
+from afield.cli.parse import add_folder, add_json, add_machine
 from afield.cli.paths import project_path
 from afield.cli.terminal import colour, printable
 from afield.errors import CommandNotFound, NoSuchFile, UsageError, WrongKind
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_machine(parser)
+    add_folder(parser)
     add_json(parser)
     parser.add_argument("-b", "--base", action="store_true", help="compare each side with what both had in common")
     parser.add_argument("-U", "--context", type=int, default=3, metavar="LINES", help="lines around each change")
@@ -37,8 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Show."""
-    project, _ = project_of(args)
-    paths = [project_path(path, project.folder) for path in args.paths]
+    root = root_of(args)
+    paths = [project_path(path, root) for path in args.paths]
     if not paths:
         paths = [item["path"] for item in ask("conflicts", args, terminal)]
     found = [ask("versions", args, terminal, path=path) for path in paths]
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         terminal.out_json(found)
     elif args.tool is not None:
         for told in found:
-            _show_in(args.tool, told, project.folder, with_base=args.base)
+            _show_in(args.tool, told, root, with_base=args.base)
     else:
         for told in found:
             _print(told, terminal, with_base=args.base, context=max(0, args.context))

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from afield.cli.asking import ask, project_of
-from afield.cli.parse import add_json, add_machine
+from afield.cli.asking import ask, root_of
+from afield.cli.parse import add_folder, add_json, add_machine
 from afield.cli.paths import project_path
 from afield.cli.render_files import history_text
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_machine(parser)
+    add_folder(parser)
     add_json(parser)
     parser.add_argument("path", nargs="?", help="only this path and what is below it")
     parser.add_argument("--side", choices=("here", "there"), help="only this side")
@@ -28,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Print the events."""
-    path = project_path(args.path, project_of(args)[0].folder) if args.path is not None else None
+    path = project_path(args.path, root_of(args)) if args.path is not None else None
     found = ask("history", args, terminal, path=path or None, side=args.side, limit=max(1, args.limit))
     terminal.result(found, history_text(found))
     return 0

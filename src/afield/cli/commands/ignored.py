@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from afield.cli.asking import ask, project_of
-from afield.cli.parse import add_json, add_machine
+from afield.cli.asking import ask, root_of
+from afield.cli.parse import add_folder, add_json, add_machine
 from afield.cli.paths import project_path
 from afield.cli.render_files import ignored_text, left_out_text
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_machine(parser)
+    add_folder(parser)
     add_json(parser)
     parser.add_argument("paths", nargs="*", metavar="path", help="a file or folder of the project")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Explain."""
-    folder = project_of(args)[0].folder
+    folder = root_of(args)
     paths = [path for path in (project_path(text, folder) for text in args.paths) if path]
     if not paths:
         found = ask("ignored", args, terminal)

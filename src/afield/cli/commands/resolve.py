@@ -16,8 +16,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from afield.cli.asking import ask, project_of
-from afield.cli.parse import add_json, add_machine
+from afield.cli.asking import ask, root_of
+from afield.cli.parse import add_folder, add_json, add_machine
 from afield.cli.paths import project_path
 from afield.cli.render_files import settled_text
 from afield.errors import UsageError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_machine(parser)
+    add_folder(parser)
     add_json(parser)
     way = parser.add_mutually_exclusive_group(required=True)
     way.add_argument("--here", dest="way", action="store_const", const="here", help="what is here wins")
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         raise UsageError("expected paths or --all", hint="list the conflicts with: afield conflicts")
     if args.markers and args.way != "merge":
         raise UsageError("--markers goes with --merge only")
-    folder = project_of(args)[0].folder
+    folder = root_of(args)
     if args.all:
         paths = [item["path"] for item in ask("conflicts", args, terminal)]
     else:

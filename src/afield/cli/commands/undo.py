@@ -14,8 +14,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from afield.cli.asking import ask, project_of
-from afield.cli.parse import add_json, add_machine
+from afield.cli.asking import ask, root_of
+from afield.cli.parse import add_folder, add_json, add_machine
 from afield.cli.paths import project_path
 from afield.cli.render_files import restored_text
 from afield.errors import UsageError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_machine(parser)
+    add_folder(parser)
     add_json(parser)
     parser.add_argument("path", nargs="?", help="the file or folder to bring back")
     parser.add_argument("--last", action="store_true", help="what the last change replaced or deleted (the default)")
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Restore."""
     if args.last and (args.path is not None or args.event is not None):
         raise UsageError("--last stands alone: it names no path")
-    path = project_path(args.path, project_of(args)[0].folder) if args.path is not None else None
+    path = project_path(args.path, root_of(args)) if args.path is not None else None
     done = ask("undo", args, terminal, path=path or None, event=args.event, side=args.side, force=args.force)
     terminal.result(done, restored_text(done))
     return 0
