@@ -136,6 +136,24 @@ def wait_staged(root: bytes, size: int) -> bytes:
     raise AssertionError("nothing was staged")
 
 
+def test_what_a_worker_of_a_lost_session_holds_is_used_and_that_one_cannot_spoil_it(folder, root, source):
+    content = noise(8 * MEGA)
+    write(folder + b"/source/big", content)
+    with FilesWorker() as lost, FilesWorker() as target:
+        lost.open(root)
+        parts, _ = make_patch(source, lost, b"big")
+        number = lost.send("apply", ops=[{**put(b"big", content), "digest": None}], form="patch")
+        for _, piece in parts[:24]:
+            lost.send_piece(number, piece)
+        staged = wait_staged(root, 5 * MEGA)
+        assert target.open(root)["begun"] == [os.path.basename(staged).decode()]
+        assert carry(source, target, b"big", content) < len(content) - 5 * MEGA + 1000
+        assert not os.path.exists(staged)
+        lost.send_data(number, [piece for _, piece in parts[24:]])
+        assert lost.wait(number).parts[0][0][1] != "ok"
+        assert read(root + b"/big") == content
+
+
 def test_what_was_left_of_another_content_is_not_used(folder, root, source):
     content = noise(4 * MEGA)
     write(folder + b"/source/big", content)

@@ -40,7 +40,7 @@ class Assembly:
         self.stage = stage
         self.row = row
         self.staged = partials.name_of(row[1])
-        self.fd = self.old = -1
+        self.fd = self.old = self.foreign = -1
         self.size = 0
         self.hasher = hashlib.sha256()
         self.tail: "Optional[Tuple[int, bytes]]" = None
@@ -82,9 +82,10 @@ class Assembly:
 
     def close(self, done: "bool") -> "None":
         """Let go of the staged file; one that was not finished is kept for the next try."""
-        if self.old >= 0:
-            os.close(self.old)
-            self.old = -1
+        for fd in (self.old, self.foreign):
+            if fd >= 0:
+                os.close(fd)
+        self.old = self.foreign = -1
         if self.fd < 0:
             return
         os.close(self.fd)
@@ -93,7 +94,7 @@ class Assembly:
             partials.keep(self.stage.fd, self.staged, self.stage.kept, self.staged)
         self.stage.drop(self.staged)
         if done:
-            partials.drop(self.stage.kept, self.row[1])
+            partials.drop(self.stage.kept, self.row[1], self.stage.fd)
 
     def _begin(self) -> "PatchReader":
         """Open what may be copied from and what may be kept; both are checked to be what they must be."""
@@ -107,7 +108,7 @@ class Assembly:
             except AfieldError as error:
                 self._fail(error)
             old = was[0]
-        fd = partials.open_kept(self.stage.kept, path)
+        fd = partials.open_kept(self.stage.kept, path, self.stage.fd)
         if fd >= 0:
             kept = os.fstat(fd).st_size
             os.close(fd)
@@ -137,8 +138,8 @@ class Assembly:
             source, offset, left = self.old, value, length
             self._open()
         elif kind == "keep":
-            self._take_kept(value)
-            source, offset, left = self.fd, 0, value
+            taken = self._take_kept(value)
+            source, offset, left = (self.fd if taken else self.foreign), 0, value
         else:
             source, offset, left = -1, 0, value
             self._open()
@@ -149,7 +150,7 @@ class Assembly:
             else:
                 view[:] = bytes(len(view))
             self.hasher.update(view)
-            if kind == "copy":
+            if kind == "copy" or (kind == "keep" and source != self.fd):
                 write_all(self.fd, view)
             offset += len(view)
             left -= len(view)
@@ -159,15 +160,27 @@ class Assembly:
         if kind != "copy":
             os.lseek(self.fd, self.size, os.SEEK_SET)
 
-    def _take_kept(self, length: "int") -> "None":
+    def _take_kept(self, length: "int") -> "bool":
+        """Take over what was left; False when another worker holds it: then it is copied, since that one may go on."""
+        self.foreign = partials.open_kept(self.stage.kept, self.row[1], self.stage.fd)
+        if self.foreign < 0 or os.fstat(self.foreign).st_size < length:
+            raise FileFailed("%s: what an earlier transfer left is gone" % show(self.row[1]))
         try:
             self.fd = partials.take(self.stage.kept, self.stage.fd, self.row[1], self.staged)
-        except OSError as error:
-            raise FileFailed("%s: what an earlier transfer left is gone: %s" % (show(self.row[1]), error.strerror))
+        except OSError:
+            self._open()
+            return False
+        if not os.path.sameopenfile(self.fd, self.foreign):
+            # The longer one, which was compared, is the other worker's: this one is no use.
+            os.close(self.fd)
+            self.fd = -1
+            self._open()
+            return False
         mode = os.fstat(self.fd).st_mode & 0o777
         # Who may read may execute, as a umask would have it.
         os.fchmod(self.fd, mode | (mode & 0o444) >> 2 if self.row[5] else mode & ~0o111)
         os.ftruncate(self.fd, length)
+        return True
 
     def _read(self, source: "int", offset: "int", view: "Any") -> "int":
         os.lseek(source, offset, os.SEEK_SET)

@@ -42,7 +42,7 @@ def signature(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gener
     if type(block) is not int or block_size(0) is None or block < SMALLEST:
         raise ProtocolError("expected signature with a block size, got %.100r" % (args,))
     sizes = {"kept": 0, "old": 0}
-    kept = partials.open_kept(service.state.stages, path)
+    kept = partials.open_kept(service.state.stages, path, service.state.staging)
     if kept >= 0:
         for part in _rows(kept, KEPT, os.fstat(kept).st_size, block, task):
             yield part

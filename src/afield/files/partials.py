@@ -10,7 +10,7 @@ import hashlib
 import os
 import time
 
-from afield.files.handles import kind_of
+from afield.files.handles import kind_of, open_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,10 +31,33 @@ def name_of(path: "bytes") -> "bytes":
     return hashlib.sha256(path).hexdigest()[:32].encode("ascii") + END
 
 
-def open_kept(folder: "int", path: "bytes") -> "int":
-    """Open what is kept for ``path`` in the folder handle for reading; -1 when there is nothing."""
+def open_kept(folder: "int", path: "bytes", own: "int") -> "int":
+    """Open what is kept for ``path`` in the folder handle for reading; -1 when there is nothing.
+
+    What a worker of a lost session still holds (an agent keeps those for an hour) counts, that of ``own`` does not.
+    """
+    name = name_of(path)
+    best, most = -1, 0
+    for place in [name] + [other + b"/" + name for other in others(folder, own)]:
+        fd = open_file(folder, place)
+        size = os.fstat(fd).st_size if fd >= 0 else 0
+        if size > most:
+            fd, best, most = best, fd, size
+        if fd >= 0:
+            os.close(fd)
+    return best
+
+
+def open_file(folder: "int", place: "bytes") -> "int":
+    """Open a plain file at one or two names below the folder handle, never through a link; -1 when there is none."""
+    above, _, name = place.rpartition(b"/")
     try:
-        fd = os.open(name_of(path), READ, dir_fd=folder)
+        inner = open_folder(above, folder) if above else folder
+        try:
+            fd = os.open(name, READ, dir_fd=inner)
+        finally:
+            if above:
+                os.close(inner)
     except OSError:
         return -1
     if kind_of(os.fstat(fd).st_mode) != "f":
@@ -43,18 +66,39 @@ def open_kept(folder: "int", path: "bytes") -> "int":
     return fd
 
 
+def others(folder: "int", own: "int") -> "List[bytes]":
+    """Give the names of the staging folders of other workers."""
+    mine = os.fstat(own).st_ino if own >= 0 else 0
+    found = []
+    for text in os.listdir(folder):
+        name = os.fsencode(text)
+        try:
+            if not name.endswith(END) and os.stat(name, dir_fd=folder, follow_symlinks=False).st_ino != mine:
+                found.append(name)
+        except OSError:
+            continue  # its worker ended right now
+    return found
+
+
 def take(folder: "int", staging: "int", path: "bytes", name: "bytes") -> "int":
     """Move what is kept for ``path`` to ``name`` in staging, so that nobody else uses it, and open it. Raises OSError."""
     os.rename(name_of(path), name, src_dir_fd=folder, dst_dir_fd=staging)
     return os.open(name, READ_WRITE, dir_fd=staging)
 
 
-def drop(folder: "int", path: "bytes") -> "None":
-    """Forget what is kept for ``path``: the whole file is in place."""
-    try:
-        os.unlink(name_of(path), dir_fd=folder)
-    except OSError:
-        pass  # there was none
+def drop(folder: "int", path: "bytes", own: "int") -> "None":
+    """Forget what is kept for ``path``, also by workers of lost sessions: the whole file is in place."""
+    name = name_of(path)
+    for above in [b""] + others(folder, own):
+        try:
+            inner = open_folder(above, folder) if above else folder
+            try:
+                os.unlink(name, dir_fd=inner)
+            finally:
+                if above:
+                    os.close(inner)
+        except OSError:
+            continue  # there was none
 
 
 def keep(staging: "int", name: "bytes", folder: "int", kept: "bytes") -> "None":
@@ -100,4 +144,13 @@ def prune(folder: "int") -> "List[str]":
                 os.unlink(name, dir_fd=folder)
             except OSError:
                 continue
+    for other in others(folder, -1):
+        try:
+            inner = open_folder(other, folder)
+        except OSError:
+            continue
+        try:
+            stays += [name for name in os.listdir(inner) if os.fsencode(name).endswith(END)]
+        finally:
+            os.close(inner)
     return stays
