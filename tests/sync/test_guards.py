@@ -151,7 +151,8 @@ def test_another_projects_folder_is_taken_over_only_in_words(pair):
             session.confirm()
             with pytest.raises(WrongIdentity):
                 await session.start()
-            await session.start(take_over=True)
+            session.take_over()
+            await session.start()
             assert pair.equal().keys() == {b"f0", b"f1", b"f2", b"theirs"}
         finally:
             await session.close()

@@ -129,10 +129,8 @@ class Session:
 
     # -- life
 
-    async def start(self, *, allow: int | None = None, take_over: bool = False) -> None:
+    async def start(self, *, allow: int | None = None) -> None:
         """Open both roots, do the first sync, go live. ``allow``: bytes that may go without asking.
-
-        ``take_over``: the folder there becomes this project's, whatever it was.
 
         When it returns, everything is on both sides; after a first upload the watches are set up while the caller goes on.
 
@@ -142,7 +140,6 @@ class Session:
         if self._task is not None:
             return
         self._allowed = allow
-        self._opening.take_over = take_over
         async with self._lock:
             self._set("first")
             try:
@@ -231,6 +228,10 @@ class Session:
             self._set("guard", side.lost)
             self._pacing.wake()
             raise side.lost from error
+
+    def take_over(self) -> None:
+        """Let the folder there become this project's when it is opened next, whatever it was."""
+        self._opening.take_over = True
 
     async def open(self) -> None:
         """Open both roots without a sync (the lock has to be held). Raises as ``start``."""
