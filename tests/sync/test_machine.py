@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from afield.errors import FilesError, GuardRefused, LinkLost, LinkTimeout
 from afield.sync.channel import local_worker
+from afield.sync.resolve import WAYS
 from afield.sync.session import Session, Settings
 
 STEPS = int(os.environ.get("AFIELD_STEPS", "0"))
@@ -170,12 +171,12 @@ class SyncMachine(RuleBasedStateMachine):
             self.session.confirm()
             await self.session.start()
 
-    @rule(winner=SIDES)
-    def settle_all(self, winner):
+    @rule(how=st.sampled_from(WAYS), markers=st.booleans())
+    def settle_all(self, how, markers):
         async def body():
             await self.come_to_rest()
             with contextlib.suppress(LinkLost, GuardRefused):
-                await self.session.settle([c.path for c in self.session.conflicts()], winner)
+                await self.session.settle([c.path for c in self.session.conflicts()], how, markers=markers)
 
         self.run(body())
 

@@ -108,8 +108,43 @@ def test_binaries_links_and_unknown_bases_are_not_merged_but_stay(pair):
             why = dict(done.open)
             assert "binary" in why[b"bin"]
             assert "two files" in why[b"link"]
-            assert "not known any more" in why[b"new"]
+            assert "no text in common" in why[b"new"]
             assert len(session.conflicts()) == 3
+
+    asyncio.run(body())
+
+
+def test_a_base_that_nothing_has_any_more_is_said(pair):
+    async def body():
+        (pair.here / "x").write_bytes(BASE)
+        async with pair.up() as session:
+            await session.texts.settled()
+        os.unlink(str(pair.store) + ".texts")
+        (pair.here / "x").write_bytes(b"zero\n" + BASE)
+        (pair.there / "x").write_bytes(BASE + b"six\n")
+        async with pair.up() as session:
+            await session.texts.settled()
+            done = await session.settle([b"x"], "merge")
+            assert "not known any more" in done.open[0][1]
+            done = await session.settle([b"x"], "merge", markers=True)
+            assert done.marked == [b"x"]
+            text = pair.equal()[b"x"][1]
+            for line in [*BASE.splitlines(), b"zero", b"six"]:
+                assert line in text
+
+    asyncio.run(body())
+
+
+def test_an_agreed_text_that_changed_here_already_is_kept_from_there(pair):
+    async def body():
+        (pair.here / "x").write_bytes(BASE)
+        async with pair.up() as session:
+            await session.texts.settled()
+        os.unlink(str(pair.store) + ".texts")
+        (pair.here / "x").write_bytes(b"zero\n" + BASE)
+        async with pair.up(mode="pull") as session:
+            await session.texts.settled()
+            assert await session.texts.base_of(b"x") == BASE
 
     asyncio.run(body())
 

@@ -121,7 +121,7 @@ def _sync(sync: dict[str, Any]) -> list[str]:
     ]
     if biggest:
         named = ", ".join(f"{printable(str(path))} ({number / 1e6:.0f} MB)" for path, number in biggest[:3])
-        lines.append(f"           left out: {named}")
+        lines.append(f"           left out: {named}; all: afield ignored")
     lines += _problems(sync.get("problems") or [])
     return lines
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # What one listing shows at most, unless asked otherwise: more than a person reads.
 LISTED = 200
+# Most deeds are among the newest so many, which come in one round trip.
+FIRST = 1000
 # A folder of so many files comes back whole; more comes back when asked again.
 RESTORED = 100_000
 # Seconds between two events of one deed: the ops of one cycle follow each other in milliseconds; two saves of a person,
@@ -30,7 +32,7 @@ PAUSE = 0.5
 
 
 class Event(NamedTuple):
-    """One file that was replaced or removed. ``time`` in seconds since 1970 (that side's clock), ``size`` in bytes."""
+    """One file that was replaced or removed. ``time`` in seconds since 1970 by the clock here, ``size`` in bytes."""
 
     side: str
     event: Any
@@ -45,9 +47,10 @@ class Event(NamedTuple):
         return hashlib.sha256(self.side.encode() + b"\0" + bytes(self.event)).hexdigest()[:8]
 
 
-def merged(here: Iterable[list[Any]], there: Iterable[list[Any]]) -> list[Event]:
-    """Both listings as one, newest first; at equal times that of here first."""
-    events = [Event("here", *item) for item in here] + [Event("there", *item) for item in there]
+def merged(here: Iterable[list[Any]], there: Iterable[list[Any]], *, ahead: float = 0.0) -> list[Event]:
+    """Both listings as one, newest first; at equal times that of here first. ``ahead``: of the clock there, in seconds."""
+    events = [Event("here", *item) for item in here]
+    events += [Event("there", event, when - ahead, *rest) for event, when, *rest in there]
     return sorted(events, key=lambda event: -event.time)
 
 
@@ -66,14 +69,16 @@ def deed(events: list[Event]) -> list[Event]:
     return found
 
 
-async def events(here: Side, there: Side, *, path: bytes | None = None, limit: int = LISTED) -> list[Event]:
+async def events(
+    here: Side, there: Side, *, path: bytes | None = None, limit: int = LISTED, ahead: float = 0.0
+) -> list[Event]:
     """What both sides still keep, newest first, at or below ``path`` (None: all). Raises LinkLost and the like."""
     args: dict[str, Any] = {"limit": limit, "parts": True}
     if path:
         args["path"] = path
     found = await together(here.asked().collect("history", args), there.asked().collect("history", args))
     first, second = ([row for part in parts for row in part] for parts, _ in found)
-    return merged(first, second)[:limit]
+    return merged(first, second, ahead=ahead)[:limit]
 
 
 def chosen(found: list[Event], *, path: bytes | None, side: str | None, event: str | None) -> list[Event]:
@@ -109,9 +114,13 @@ async def undo(
     What stands there now goes to the history in turn, so an undo can be undone. Raises NoSuchFile when nothing is kept,
     FileChanged for a path in conflict unless ``force``, WrongKind when a folder stands where a file is to be.
     """
-    found = chosen(
-        await events(picture.here, picture.there, path=path, limit=RESTORED), path=path, side=side, event=event
-    )
+    found: list[Event] = []
+    for limit in (FIRST, RESTORED):
+        known = await events(picture.here, picture.there, path=path, limit=limit)
+        found = chosen(known, path=path, side=side, event=event)
+        # The whole list is asked for only when the end of the deed is not in the first part of it.
+        if len(known) < limit or (found and found[-1] is not known[-1] and known[-1].time < found[-1].time - PAUSE):
+            break
     if not found:
         where = f" for {show(path)}" if path else f" called {event}" if event else ""
         raise NoSuchFile(f"the history keeps nothing{where}", hint="afield history lists what can be brought back")

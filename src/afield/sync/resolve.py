@@ -27,6 +27,7 @@ WHY = {
     "blocked": "a folder that is gone on one side holds a socket, a device or the like: remove that first",
     "clash": "a file stands against a folder: only --here, --there or --both settle that",
 }
+NO_BASE = "the text that both sides had is not known any more"
 
 
 class Settled(NamedTuple):
@@ -78,6 +79,8 @@ async def settle(
         await run()
     finally:
         picture.decide_mode = None
+        # A cycle that failed must not leave to a later one what was agreed to for this.
+        session._guard.allowed = {}
     left = [
         (conflict.path, failed.get(conflict.path) or WHY.get(conflict.kind, "it changed right now: try again"))
         for conflict in todo
@@ -156,8 +159,9 @@ async def _merge(session: Session, conflict: Conflict, *, markers: bool) -> tupl
         hunks = merged.conflicts if base is not None else max(1, merged.conflicts)
         if hunks and not markers:
             count = f"{hunks} places that both sides changed" if hunks > 1 else "a place that both sides changed"
-            text = count if base is not None else "the text that both sides had is not known any more"
-            return f"{text}: edit it, choose a side, or add --markers", False
+            if base is None:
+                count = NO_BASE if conflict.base is not None else "both sides made it, so they have no text in common"
+            return f"{count}: edit it, choose a side, or add --markers", False
         one, other = picture.here.tree[conflict.path], picture.there.tree[conflict.path]
         bit = merged_bit(conflict.base, one.node, other.node)
         # Each is refused when the file is not the one that was merged.

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from afield.sync.base import Row
     from afield.sync.picture import Picture
+    from afield.sync.side import Side
+    from afield.tree.entries import Stat
 
 # Source files are smaller; what is bigger is data or generated.
 KEPT_SIZE = 256 << 10
@@ -196,7 +198,7 @@ class Keeper:
                 size += row.here.size
         if not rows:
             return
-        found = await read_contents(self.picture.here, {path: row.here for path, row in rows.items()})
+        found = await self._read(rows)
         texts = []
         for path, row in rows.items():
             data, digest = found.get(path), row.node.content
@@ -206,6 +208,22 @@ class Keeper:
                 if is_text(data):
                     texts.append((digest, data))
         await asyncio.to_thread(self.texts.add, texts)
+
+    async def _read(self, rows: dict[bytes, Row]) -> dict[bytes, bytes]:
+        """Read from this side, and what has changed here already from the other."""
+        here = {path: row.here for path, row in rows.items() if self._stands(self.picture.here, path, row.here)}
+        there = {
+            path: row.there
+            for path, row in rows.items()
+            if path not in here and self._stands(self.picture.there, path, row.there)
+        }
+        found = await read_contents(self.picture.here, here)
+        return {**found, **await read_contents(self.picture.there, there)}
+
+    @staticmethod
+    def _stands(side: Side, path: bytes, stat: Stat) -> bool:
+        entry = side.tree.get(path)
+        return entry is not None and entry.stat == stat
 
     async def base_of(self, path: bytes) -> bytes | None:
         """The text that was agreed on at a path; None when nothing has it any more. Raises LinkLost and the like."""
