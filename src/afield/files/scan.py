@@ -15,6 +15,7 @@ from afield.files.rules import VENV_MARK
 from afield.tree.entries import FOLDER as FOLDER_NODE
 from afield.tree.entries import OTHER, UNKNOWN, UNKNOWN_EXECUTABLE, Entry, Node, Stat, encode_entries, entry_parts
 from afield.tree.ignore import FILE_NAMES
+from afield.tree.listing import digest_of, pack_numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ ERRORS = 500
 FORMAT, IS_FOLDER, IS_FILE, IS_LINK = 0o170000, 0o040000, 0o100000, 0o120000
 _new = tuple.__new__
 _SET = frozenset(FILE_NAMES)
+_LETTERS = {IS_LINK: b"l"}
 
 
 def list_names(fd: "int") -> "List[bytes]":
@@ -79,6 +81,10 @@ class Scan:
         self.ignored_bytes = 0
         self.pairs: "List[Pair]" = []
         self.names = 0
+        # Digests of folders as the asker knows them; those that are the same; entries that it must not take as known.
+        self.known: "Dict[bytes, bytes]" = {}
+        self.same: "Dict[bytes, bytes]" = {}
+        self.dropped: "List[bytes]" = []
 
     def run(self, start: "bytes", task: "Any") -> "Iterator[Optional[List[Pair]]]":
         """Yield lists of (path, Entry) below ``start`` (and of it), and None to give way. The rest stays in ``take``."""
@@ -140,6 +146,7 @@ class Scan:
                 names = []
             if path and VENV_MARK in names:
                 self.skipped.append(path)
+                self._drop(path)
                 return
             if found is not None:
                 self._add(path, entry_of(found, b"", fd))
@@ -151,7 +158,9 @@ class Scan:
             for at in range(0, len(names), PART):
                 if at:
                     yield self.take()
-                self._names(path, fd, names[at : at + PART], stack)
+                self._names(
+                    path, fd, names[at : at + PART], stack, self.known.get(path) if len(names) <= PART else None
+                )
         finally:
             os.close(fd)
 
@@ -163,6 +172,7 @@ class Scan:
             above, _, name = path.rpartition(b"/")
             return os.open(name, FOLDER, dir_fd=self.root.folder(above))
         except FileNotFoundError:
+            self._drop(path)
             return -1
         except OSError as error:
             if found is not None:
@@ -172,44 +182,70 @@ class Scan:
             self.error(path, error.text)
         return -1
 
-    def _names(self, path: "bytes", fd: "int", names: "List[bytes]", stack: "List[Any]") -> "None":
+    def _drop(self, path: "bytes") -> "None":
+        """Name a folder that its unchanged parent seems to hold and that is none of the tree."""
+        if path.rpartition(b"/")[0] in self.same:
+            self.dropped.append(path)
+
+    def _names(
+        self, path: "bytes", fd: "int", names: "List[bytes]", stack: "List[Any]", digest: "Optional[bytes]"
+    ) -> "None":
         prefix = path + b"/" if path else b""
-        rule_for, add, device = self.rules.names_of(path), self.pairs.append, self.root.device
-        folders = []
+        rule_for, device = self.rules.names_of(path), self.root.device
+        folders: "List[Any]" = []
+        found: "List[Any]" = []
+        add = found.append
         for name in names:
             try:
                 st = os.stat(name, dir_fd=fd, follow_symlinks=False)
             except OSError as error:
                 if not isinstance(error, FileNotFoundError):
                     self.error(prefix + name, from_os_error(error, prefix + name).text)
+                digest = None
                 continue
-            mode = st.st_mode
-            inner = prefix + name
-            is_folder = mode & FORMAT == IS_FOLDER
+            is_folder = st.st_mode & FORMAT == IS_FOLDER
             rule = rule_for(name, is_folder)
             if rule is not None and not rule.pattern.negated:
                 if is_folder:
-                    self.skipped.append(inner)
+                    self.skipped.append(prefix + name)
                 else:
                     self.ignored_files += 1
                     self.ignored_bytes += st.st_size
-            elif is_folder:
-                folders.append((inner, st))
-                if st.st_dev != device:
-                    folders.pop()
-                    self.error(inner, "another file system is mounted here: it is not synced")
-                    add((inner, Entry(OTHER, Stat(st.st_size, st.st_mtime_ns, st.st_ino, st.st_ctime_ns))))
-            elif mode & FORMAT == IS_FILE:
+                continue
+            if is_folder:
+                if st.st_dev == device:
+                    folders.append((prefix + name, st))
+                else:
+                    self.error(prefix + name, "another file system is mounted here: it is not synced")
+                    digest = None
+            add((name, st))
+        if digest is not None and listing_digest(found) == digest:
+            self.same[path] = digest
+            folders = [(inner, None) for inner, _ in folders]
+        else:
+            self._take_names(prefix, fd, found)
+        folders.reverse()
+        stack.extend(folders)
+
+    def _take_names(self, prefix: "bytes", fd: "int", found: "List[Any]") -> "None":
+        """Make the entries of what was found in a folder; folders make theirs when they are listed."""
+        add, device, size = self.pairs.append, self.root.device, 0
+        for name, st in found:
+            mode = st.st_mode
+            inner = prefix + name
+            size += len(inner)
+            if mode & FORMAT == IS_FILE:
                 stat = _new(Stat, (st.st_size, st.st_mtime_ns, st.st_ino, st.st_ctime_ns))
                 add((inner, _new(Entry, (UNKNOWN_EXECUTABLE if mode & 0o100 else UNKNOWN, stat))))
+            elif mode & FORMAT == IS_FOLDER:
+                if st.st_dev != device:
+                    add((inner, Entry(OTHER, Stat(st.st_size, st.st_mtime_ns, st.st_ino, st.st_ctime_ns))))
             else:
                 try:
                     self._add(inner, entry_of(st, name, fd))
                 except OSError:
                     continue  # a link that vanished right now
-        self.names += len(prefix) * len(names) + sum(map(len, names))
-        folders.reverse()
-        stack.extend(folders)
+        self.names += size
 
     def measure(self, task: "Any") -> "Iterator[None]":
         """Tell how much is ignored: walk the skipped folders, within bounds; ``ignored`` has the answer."""
@@ -259,6 +295,22 @@ class Scan:
             "largest": [[path, size] for path, size in sizes[:NAMED]],
             "at_least": self.at_least,
         }
+
+
+def listing_digest(found: "List[Tuple[bytes, os.stat_result]]") -> "bytes":
+    """Give the digest of a folder, as ``tree/listing.py`` has it; b"" for numbers that it cannot hold."""
+    names: "List[bytes]" = []
+    numbers: "List[int]" = []
+    for name, st in found:
+        mode = st.st_mode
+        kind = mode & FORMAT
+        if kind == IS_FOLDER:
+            names.append(b"d" + name)
+            continue
+        names.append((b"x" if mode & 0o100 else b"f") + name if kind == IS_FILE else _LETTERS.get(kind, b"o") + name)
+        numbers += (st.st_size, st.st_mtime_ns, st.st_ino, st.st_ctime_ns)
+    stats = pack_numbers(numbers)
+    return digest_of(names, stats) if stats or not numbers else b""
 
 
 def columns(pairs: "List[Pair]") -> "Iterator[bytes]":

@@ -7,21 +7,20 @@ here reads the pipe. What each verb takes and gives is in files-service.md.
 from time import monotonic
 
 from afield.errors import AfieldError, FilesError, NoSuchFile, ProtocolError, WrongIdentity
-from afield.files import away, hashes
+from afield.files import away, hashes, looking
 from afield.files.apply import Apply
 from afield.files.bundle import Pack
 from afield.files.columns import decode_ops, row_of, stat_row
-from afield.files.faults import from_os_error, show
+from afield.files.faults import from_os_error
 from afield.files.history import History
 from afield.files.probe import probe
 from afield.files.roots import Root
 from afield.files.rules import Rules
-from afield.files.scan import Scan, columns
 from afield.files.squeeze import Squeezer
 from afield.files.stage import Stage
 from afield.files.state import State
 from afield.tree.entries import decode_entries
-from afield.tree.paths import check, check_or_root
+from afield.tree.paths import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,68 +103,6 @@ def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gener
         "root": root.path,
         "begun": service.state.begun,
     }
-
-
-def scan(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
-    """Verb ``scan``."""
-    root, path = service.need_root(), check_or_root(args.get("path", b""))
-    rules = service.rules()
-    work = Scan(root, rules)
-    try:
-        if path and rules.left_out(root, path):
-            raise FilesError("%s: the path is ignored" % show(path), path=path)
-        for pairs in work.run(path, task):
-            if pairs is None:
-                yield None
-            else:
-                for part in columns(pairs):
-                    yield part
-        for part in columns(work.take()):
-            yield part
-        for _ in work.measure(task):
-            yield None
-    except OSError as error:
-        raise from_os_error(error, path)
-    finally:
-        root.forget()
-    return {"count": work.count, "ignored": work.ignored(), "errors": work.errors}
-
-
-def rescan(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
-    """Verb ``rescan``."""
-    root = service.need_root()
-    paths = [check(path) for path in args.get("paths") or []]
-    rules = service.rules()
-    work = Scan(root, rules)
-    absent: "List[bytes]" = []
-    ignored: "List[bytes]" = []
-    try:
-        for path in paths:
-            try:
-                if rules.left_out(root, path):
-                    ignored.append(path)
-                    continue
-                root.lstat(path)
-                for pairs in work.run(path, task):
-                    if pairs is None:
-                        yield None
-                    else:
-                        for part in columns(pairs):
-                            yield part
-                if len(work.pairs) >= 1000:
-                    for part in columns(work.take()):
-                        yield part
-            except (FileNotFoundError, NotADirectoryError):
-                absent.append(path)
-            except OSError as error:
-                work.error(path, from_os_error(error, path).text)
-            except AfieldError as error:
-                work.error(path, error.text)
-        for part in columns(work.take()):
-            yield part
-    finally:
-        root.forget()
-    return {"absent": absent, "errors": work.errors, "ignored": ignored}
 
 
 def hash_paths(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
@@ -265,32 +202,6 @@ def left_out(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Genera
     return explaining.left_out(service, args, task)
 
 
-def watch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
-    """Verb ``watch``: its events are sent by the loop."""
-    from afield.files.watch import Watch
-
-    root = service.need_root()
-    if service.watch is not None:
-        service.watch.close()
-        service.watch = None
-    if not args.get("on", True):
-        return {"mode": "off"}
-    service.watch = Watch(root, service.rules, service.use_inotify)
-    for event in service.watch.start(task):
-        yield event
-    return {"mode": service.watch.mode}
-
-
-def barrier(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":  # noqa: ARG001  all verbs are called alike
-    """Verb ``barrier``: report everything that happened until now."""
-    service.need_root()
-    if service.watch is not None:
-        service.watch.read()
-        for event in service.watch.run(task, everything=True):
-            yield event
-    return {}
-
-
 def history(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
     """Verb ``history``: as the done value, or with ``parts`` in parts that fit any record."""
     service.need_root()
@@ -344,15 +255,15 @@ def remove_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gen
 
 VERBS: "Dict[str, Callable[[Service, Dict[str, Any], Any], Generator[Any, None, Any]]]" = {
     "open": open_root,
-    "scan": scan,
-    "rescan": rescan,
+    "scan": looking.scan,
+    "rescan": looking.rescan,
     "hash": hash_paths,
     "read": read,
     "apply": apply_ops,
     "signature": signature,
     "patch": patch,
-    "watch": watch,
-    "barrier": barrier,
+    "watch": looking.watch,
+    "barrier": looking.barrier,
     "list": away.list_folder,
     "fetch": away.fetch,
     "store": storing,

@@ -78,16 +78,21 @@ class Watch:
 
     def start(self, task: "Any") -> "Iterator[Any]":
         """Watch every folder that is not ignored; a generator that yields events and None."""
-        scan = Scan(self.root, self.rules, self._folder)
+        scan = Scan(self.root, self.rules, self.folder)
         for _ in scan.run(b"", task):
             scan.take()
             yield None
-        self.ready = True
-        limited = self._limited()
+        limited = self.begin()
         if limited:
             yield limited
 
-    def _folder(self, path: "bytes") -> "None":
+    def begin(self) -> "Optional[Event]":
+        """Report from now on, all folders were added; gives the ``limited`` event when not all are watched."""
+        self.ready = True
+        return self._limited()
+
+    def folder(self, path: "bytes") -> "None":
+        """Watch one folder, or poll it."""
         if self.inotify is not None:
             try:
                 self.inotify.add(path)
@@ -257,7 +262,7 @@ class Watch:
                 self.root.forget()
                 yield None
         for path in folders:
-            scan = Scan(self.root, self.rules, self._folder)
+            scan = Scan(self.root, self.rules, self.folder)
             for event in self._report_folder(path, scan, task, absent):
                 yield event
         for event in changed(pairs, absent):

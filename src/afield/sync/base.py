@@ -11,62 +11,29 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from afield.tree.entries import Node, Stat
+from afield.sync.packed import Row, Rows, is_row, pack_row
+
+__all__ = ["FORMAT", "BaseStore", "Loaded", "Row", "Rows"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 # Raised whenever the meaning of a row changes: an older store is then a lost one, never a misread one.
-FORMAT = "1"
-# u64 size, mtime, inode, ctime; times may be before 1970.
-STAT = struct.Struct("<QqQq")
+FORMAT = "2"
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rows (
-    path BLOB PRIMARY KEY, kind TEXT NOT NULL, executable INTEGER NOT NULL, content BLOB,
-    here BLOB NOT NULL, there BLOB NOT NULL
-) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS agreed (path BLOB PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID;
 """
-
-
-class Row(NamedTuple):
-    """What was agreed at one path."""
-
-    node: Node
-    here: Stat
-    there: Stat
 
 
 class Loaded(NamedTuple):
     """What a store held. ``trouble`` says why it counts as empty, when it had to be thrown away."""
 
-    rows: dict[bytes, Row]
+    rows: Rows
     trouble: str | None
-
-
-def pack_stat(stat: Stat) -> bytes:
-    """A stat as 32 bytes."""
-    return STAT.pack(stat.size, stat.mtime_ns, stat.ino, stat.ctime_ns)
-
-
-def unpack_stat(data: bytes) -> Stat:
-    """The stat of 32 bytes; struct.error for any other length."""
-    return Stat(*STAT.unpack(data))
-
-
-def row_of(values: tuple[bytes, str, int, bytes | None, bytes, bytes]) -> tuple[bytes, Row]:
-    """(path, row) of one table row; ValueError or struct.error when it cannot be one."""
-    path, kind, executable, content, here, there = values
-    sound = (kind == "f" and content is not None and len(content) == 32) or (
-        (kind == "l" and content is not None) or (kind == "d" and content is None)
-    )
-    if not sound or not path:
-        raise ValueError(f"a row that cannot be: {path!r:.80} {kind!r:.10}")
-    return path, Row(Node(kind, bool(executable), content), unpack_stat(here), unpack_stat(there))
 
 
 class BaseStore:
@@ -75,6 +42,7 @@ class BaseStore:
     def __init__(self, path: str) -> None:
         self.path = path
         self._db: sqlite3.Connection | None = None
+        self._ahead: Rows | None = None
 
     @property
     def is_open(self) -> bool:
@@ -96,10 +64,25 @@ class BaseStore:
         with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(self.path, timeout=5.0)) as db:
             meta = dict(db.execute("SELECT key, value FROM meta"))
             if (meta.get("asked"), meta.get("format")) == (asked, FORMAT) and db.execute(
-                "SELECT 1 FROM rows LIMIT 1"
+                "SELECT 1 FROM agreed LIMIT 1"
             ).fetchone():
                 return str(meta["identity"])
         return None
+
+    def read_ahead(self) -> Rows:
+        """Give what the store holds before it is known whether it belongs to these folders; ``load`` says so and goes on with it.
+
+        Empty when it cannot be read.
+        """
+        rows = Rows()
+        if self.exists:
+            try:
+                with contextlib.closing(sqlite3.connect(self.path, timeout=5.0)) as db:
+                    rows = _read(db)
+            except (sqlite3.Error, ValueError):
+                rows = Rows()
+        self._ahead = rows
+        return rows
 
     def load(self, pair: Mapping[str, str]) -> Loaded:
         """Open the store and read it all. ``pair`` names what it belongs to (identity, mode, folders).
@@ -110,7 +93,7 @@ class BaseStore:
         os.makedirs(os.path.dirname(self.path) or ".", mode=0o700, exist_ok=True)
         try:
             found = self._open(pair)
-        except (sqlite3.Error, ValueError, struct.error) as error:
+        except (sqlite3.Error, ValueError) as error:
             trouble = str(error) or type(error).__name__
         else:
             if found is not None:
@@ -119,9 +102,9 @@ class BaseStore:
         self.close()
         self._put_aside()
         self._open(pair)
-        return Loaded({}, trouble)
+        return Loaded(Rows(), trouble)
 
-    def _open(self, pair: Mapping[str, str]) -> dict[bytes, Row] | None:
+    def _open(self, pair: Mapping[str, str]) -> Rows | None:
         fresh = not os.path.exists(self.path)
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
         self._db = db
@@ -141,7 +124,8 @@ class BaseStore:
         check = db.execute("PRAGMA quick_check(1)").fetchone()
         if check != ("ok",):
             raise sqlite3.DatabaseError(f"quick_check: {check}")
-        return dict(map(row_of, db.execute("SELECT path, kind, executable, content, here, there FROM rows")))
+        ahead, self._ahead = self._ahead, None
+        return ahead or _read(db)
 
     def _put_aside(self) -> None:
         for suffix in ("-wal", "-shm"):
@@ -165,20 +149,16 @@ class BaseStore:
         """Write what one cycle agreed on, and drop what both sides no longer have, in one transaction."""
         assert self._db is not None
         with self._transaction():
-            self._db.executemany("DELETE FROM rows WHERE path = ?", ((path,) for path in gone))
+            self._db.executemany("DELETE FROM agreed WHERE path = ?", ((path,) for path in gone))
             self._db.executemany(
-                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    (path, node.kind, int(bool(node.executable)), node.content, pack_stat(here), pack_stat(there))
-                    for path, (node, here, there) in rows
-                ),
+                "INSERT OR REPLACE INTO agreed VALUES (?, ?)", ((path, pack_row(row)) for path, row in rows)
             )
 
     def forget_all(self) -> None:
         """Empty the store: the next sync is a careful first one."""
         assert self._db is not None
         with self._transaction():
-            self._db.execute("DELETE FROM rows")
+            self._db.execute("DELETE FROM agreed")
 
     def close(self) -> None:
         """Close the file; what was remembered is on disk."""
@@ -186,3 +166,12 @@ class BaseStore:
         if db is not None:
             with contextlib.suppress(sqlite3.Error):
                 db.close()
+
+
+def _read(db: sqlite3.Connection) -> Rows:
+    """All rows. Raises sqlite3.Error, ValueError for one that cannot be."""
+    packed: dict[bytes, bytes] = dict(db.execute("SELECT path, row FROM agreed"))
+    for path, data in packed.items():
+        if not is_row(path, data):
+            raise ValueError(f"a row that cannot be: {path!r:.80} {data!r:.40}")
+    return Rows(packed)

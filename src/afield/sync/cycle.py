@@ -84,7 +84,7 @@ async def decide_all(picture: Picture, paths: set[bytes]) -> Plan:
 
 async def scan(picture: Picture) -> set[bytes]:
     """Bring both pictures up to date; gives the paths that have to be looked at."""
-    await together(*(_scan_side(picture, side) for side in (picture.here, picture.there)))
+    await together(*(_scan_side(side) for side in (picture.here, picture.there)))
     due = picture.problems.due(picture.now())
     paths = picture.here.changed | picture.there.changed | picture.pending | due | set(picture.conflicts)
     again = picture.pending | due
@@ -113,10 +113,9 @@ def _clash(picture: Picture, path: bytes) -> bool:
     return one is not None and other is not None and (one.node.kind == "d") != (other.node.kind == "d")
 
 
-async def _scan_side(picture: Picture, side: Side) -> None:
+async def _scan_side(side: Side) -> None:
     if side.needs_scan:
         await side.scan()
-        side.recall(picture.rows)
 
 
 async def hash_undecided(picture: Picture, paths: set[bytes]) -> set[bytes]:
@@ -233,9 +232,7 @@ async def remember(picture: Picture, plan: Plan, results: tuple[Done, Done]) -> 
             picture.store.remember(rows.items(), gone)
         else:
             await asyncio.to_thread(picture.store.remember, list(rows.items()), gone)
-        for path in gone:
-            del picture.rows[path]
-        picture.rows.update(rows)
+        picture.agree(rows, gone)
         picture.news = list(rows)
     picture.conflicts = {conflict.path: conflict for conflict in plan.conflicts}
     picture.compare_all = False

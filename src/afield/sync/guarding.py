@@ -6,18 +6,19 @@ no slice is small enough to pass. Time comes in.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from afield.errors import GuardRefused
-from afield.tree.guard import FEW, check_plan
+from afield.tree.guard import FEW, SHARE, check_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
     from afield.sync.outcome import Plan
+    from afield.sync.packed import SideTree
     from afield.sync.picture import Picture
-    from afield.tree.entries import Entry
 
 # Seconds: a removal of a large tree over a network file system takes this long; a person who tidies up file by file
 # takes longer for each half of a project.
@@ -67,11 +68,13 @@ class Guard:
             source_empty = not picture.side(source).tree
             if not source_empty and removed + before <= FEW:
                 continue
+            # More than so many files need not be counted: the share is then small enough.
+            enough = int((removed + before) / SHARE) + 1
             verdict = check_plan(
                 target=target,
                 source=source,
                 removed=removed + before,
-                held=files_in(picture.side(target).tree) + before,
+                held=files_in(picture.side(target).tree, enough) + before,
                 source_empty=source_empty,
             )
             if not verdict.ok:
@@ -93,6 +96,11 @@ def removals(ops: Sequence[Mapping[str, Any]]) -> int:
     return sum(1 for op in ops if op["op"] == "remove" and op["was_kind"] != "d")
 
 
-def files_in(tree: Mapping[bytes, Entry]) -> int:
-    """How many files and links a tree has."""
-    return sum(1 for entry in tree.values() if entry.node.kind != "d")
+def files_in(tree: SideTree, enough: int) -> int:
+    """How many files and links a tree has, counted no further than ``enough``."""
+    return sum(1 for _ in islice((path for path in tree if not _is_folder(tree, path)), enough))
+
+
+def _is_folder(tree: SideTree, path: bytes) -> bool:
+    node = tree.node(path)
+    return node is not None and node.kind == "d"

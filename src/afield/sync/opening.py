@@ -7,9 +7,11 @@ sync a careful first one, in which nothing is removed. No cycles in here.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from afield.errors import RootMissing, RootReplaced
+from afield.sync.clocks import offset
 from afield.sync.notice import show
 from afield.sync.side import together
 
@@ -54,6 +56,8 @@ class Opening:
         """Open both sides; while the way there is being made, this side is opened and scanned already."""
         here, there = self.picture.here, self.picture.there
         self._ask_store()
+        if not self.picture.store.is_open and self._stored is not None:
+            self.picture.take_rows(self.picture.store.read_ahead())
         for side in (here, there):
             # Between a refused start and the next one nobody watched.
             side.needs_scan = side.needs_scan or not side.watch_mode
@@ -65,13 +69,12 @@ class Opening:
             await self.open_side(there)
         if not self.picture.store.is_open:
             self._load()
-            here.recall(self.picture.rows)
 
     async def _open_here(self) -> None:
         here = self.picture.here
         await self.open_side(here)
         if self.picture.store.exists:
-            await here.watch()
+            here.begin_watch()
         await here.scan()
 
     async def mend(self) -> None:
@@ -85,6 +88,9 @@ class Opening:
         known = (self._stored is not None or bool(self.picture.rows)) and side.name not in self._agreed
         wanted = self._identity or (self._stored if side.name in self._agreed else None)
         try:
+            if not side.connected:
+                await side.connect()
+            asked = time.time()
             opened = await side.open(
                 {
                     "create": (side.name == "there" or self.settings.create_here) and not known,
@@ -102,6 +108,8 @@ class Opening:
             if not known:
                 raise
             raise replaced(error, side.name) from error
+        if side.name == "there" and "now_ns" in opened.probe:
+            self.picture.ahead = offset(asked, opened.probe["now_ns"] / 1e9, time.time()).sure
         self._agreed.discard(side.name)
         self._identity = opened.identity
         if (opened.created or opened.identity_new) and self.picture.rows:
@@ -134,14 +142,16 @@ class Opening:
             "asked": self._asked(),
         }
         loaded = self.picture.store.load(pair)
-        self.picture.rows = loaded.rows
+        if loaded.rows is not self.picture.rows:
+            self.picture.forget_rows()
+            self.picture.store.forget_all()
         if loaded.trouble:
             self._note(f"what was agreed on could not be used ({loaded.trouble}): compared as at a first sync")
-        if loaded.rows and (here.created or here.identity_new or there.created or there.identity_new):
+        if self.picture.rows and (here.created or here.identity_new or there.created or there.identity_new):
             self._start_over("one of the folders is new: compared as at a first sync, nothing is deleted")
 
     def _start_over(self, why: str) -> None:
-        self.picture.store.forget_all()
-        self.picture.rows.clear()
-        self.picture.compare_all = True
+        if self.picture.store.is_open:
+            self.picture.store.forget_all()
+        self.picture.forget_rows()
         self._note(why)

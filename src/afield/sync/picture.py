@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from afield.sync.packed import Rows, agree
 from afield.sync.problems import Problems
 from afield.sync.valve import Way
 from afield.sync.views import BlindView, NodeView
@@ -12,8 +13,9 @@ from afield.sync.views import BlindView, NodeView
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from afield.sync.base import BaseStore, Row
+    from afield.sync.base import BaseStore
     from afield.sync.pace import Limit
+    from afield.sync.packed import Row
     from afield.sync.side import Side
     from afield.tree.entries import Entry
     from afield.tree.reconcile import Conflict
@@ -40,9 +42,11 @@ class Picture:
         # Set while conflicts are being settled: another mode for some paths.
         self.decide_mode: Callable[[bytes], str] | None = None
         self.now = now
+        # Seconds that the clock there is ahead of the one here, as far as that is sure.
+        self.ahead = 0.0
         # What was learnt of each direction, by the side that gets the bytes.
         self.ways = {"here": Way(limit), "there": Way(limit)}
-        self.rows: dict[bytes, Row] = {}
+        self.rows = Rows()
         self.problems = Problems()
         self.conflicts: dict[bytes, Conflict] = {}
         # What the last cycle agreed on, for whoever keeps contents of it.
@@ -52,6 +56,29 @@ class Picture:
         self.sent: set[bytes] = set()
         # Until the first cycle is done, everything has to be compared, not only what changed.
         self.compare_all = True
+
+    def take_rows(self, rows: Rows) -> None:
+        """Stand on what was agreed on before; both sides have to be scanned then."""
+        self.rows = rows
+        for side in (self.here, self.there):
+            side.tree.attach(rows)
+            side.needs_scan = True
+        self.compare_all = not rows
+
+    def forget_rows(self) -> None:
+        """Agree on nothing; what is known of the sides stays."""
+        rows = Rows()
+        for side in (self.here, self.there):
+            if side.was_scanned:
+                side.tree.detach(rows)
+            else:
+                side.tree.attach(rows)
+        self.rows = rows
+        self.compare_all = True
+
+    def agree(self, new: dict[bytes, Row], gone: list[bytes]) -> None:
+        """Take over what a cycle agreed on."""
+        agree(self.rows, (self.here.tree, self.there.tree), new, gone)
 
     def side(self, name: str) -> Side:
         """The side called "here" or "there"."""
@@ -71,7 +98,8 @@ class Picture:
 
     def entry(self, side: str, path: bytes) -> Entry | None:
         """What is known to stand at a path of a side."""
-        return self.side(side).tree.get(path)
+        found: Entry | None = self.side(side).tree.get(path)
+        return found
 
     @property
     def quiet(self) -> bool:

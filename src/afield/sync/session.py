@@ -168,15 +168,14 @@ class Session:
     async def _first(self) -> None:
         """Sync what there is. A first upload is watched only afterwards: its own events would slow it down."""
         if self.picture.rows:
-            await self._watch()
+            self._watch()
         await self._cycle()
 
-    async def _watch(self) -> None:
-        """Watch the sides that are not watched yet; what happened before is found by a scan."""
-        fresh = [side for side in (self.picture.here, self.picture.there) if not side.watch_mode]
-        for side in fresh:
-            side.needs_scan = True
-        await together(*(side.watch() for side in fresh))
+    def _watch(self) -> None:
+        """Have the sides that are not watched yet watched by the scan of the next cycle, which finds what happened before."""
+        for side in (self.picture.here, self.picture.there):
+            if not side.watch_mode:
+                side.begin_watch()
 
     # -- cycles
 
@@ -214,7 +213,7 @@ class Session:
     async def _mend(self) -> None:
         """Open a lost side again: its tree is scanned in the next cycle."""
         await self._opening.mend()
-        await self._watch()
+        self._watch()
 
     @contextlib.asynccontextmanager
     async def _in_place(self) -> AsyncIterator[None]:
@@ -253,6 +252,9 @@ class Session:
 
         report = await cycle.run(picture, check=check, on_progress=self.on_progress)
         self._guard.done(plans[-1], picture.now())
+        if any(op["op"] in ("remove", "move") for op in (*plans[-1].to_here, *plans[-1].to_there)):
+            # A name that another one was in the way of may be free now.
+            picture.pending |= picture.problems.of("case-clash")
         self.texts.agreed(picture.news)
         self.cycles += 1
         if report.to_here or report.to_there or report.conflicts or report.failed:
@@ -285,7 +287,7 @@ class Session:
                     side.asked()
                 await together(picture.here.barrier(), picture.there.barrier())
                 async with self._lock:
-                    await self._watch()
+                    self._watch()
                     await self._flush_cycles()
         except TimeoutError:
             raise LinkTimeout(f"the sync did not become quiet within {seconds:g} s") from None
@@ -323,7 +325,8 @@ class Session:
 
     async def history(self, path: bytes | None = None, limit: int = histories.LISTED) -> list[histories.Event]:
         """What was replaced or removed on either side and can be brought back, newest first."""
-        return await histories.events(self.picture.here, self.picture.there, path=path, limit=limit)
+        picture = self.picture
+        return await histories.events(picture.here, picture.there, path=path, limit=limit, ahead=picture.ahead)
 
     async def undo(
         self, path: bytes | None = None, side: str | None = None, *, event: str | None = None, force: bool = False

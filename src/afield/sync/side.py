@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.errors import AfieldError, Cancelled, LinkLost, ProtocolError
 from afield.sync.endpoint import Endpoint
-from afield.tree.entries import Entry, Node, Stat, decode_entries, stat_from_value
-from afield.tree.paths import check_or_root
+from afield.sync.packed import SideTree
+from afield.tree.entries import FOLDER, Entry, Node, Stat, decode_entries, stat_from_value
+from afield.tree.listing import decode_same, encode_known
+from afield.tree.paths import check_or_root, parent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
-    from afield.sync.base import Row
     from afield.sync.channel import Maker
 
 # Two writes within one step of a file system's clock can leave equal stats; kernels step by 1 to 10 ms, NFS servers
@@ -51,7 +52,7 @@ class Side:
         self._wake = wake
         self.endpoint: Endpoint | None = None
         self.opened: Opened | None = None
-        self.tree: dict[bytes, Entry] = {}
+        self.tree = SideTree(0 if name == "here" else 1)
         self.changed: set[bytes] = set()
         self.unsure: set[bytes] = set()
         self.unreadable: dict[bytes, str] = {}
@@ -59,7 +60,9 @@ class Side:
         self.limited: dict[str, Any] | None = None
         self.watch_mode = ""
         self.needs_scan = True
+        self.was_scanned = False
         self.lost: AfieldError | None = None
+        self._watch_next = False
         self._seen: dict[bytes, float] = {}
         # Paths that events told of while a scan was under way: the event is right, the scan may be older.
         self._during: set[bytes] = set()
@@ -132,25 +135,66 @@ class Side:
 
     # -- learning
 
+    def begin_watch(self) -> None:
+        """Have the next scan watch each folder before it lists it: nothing falls between the two."""
+        self._watch_next = True
+        self.needs_scan = True
+
     async def scan(self) -> None:
-        """Learn the whole tree. Raises what the worker says; the old picture then stays."""
+        """Learn the whole tree, by telling what is known of it and hearing the rest. Raises what the worker says; the old picture then stays."""
         fresh: dict[bytes, Entry] = {}
         self.needs_scan = False
         self._during = set()
+        known = self._known()
         try:
-            done = await self.asked().request(
-                "scan", {"path": b""}, on_part=lambda part: fresh.update(decode_entries(part))
-            )
+            args = {"path": b"", "known": bool(known), "watch": self._watch_next}
+            request = self.asked().start("scan", args, on_part=_into(fresh))
+            if known:
+                told = encode_known(known)
+                for at in range(0, len(told), ASKED_BYTES):
+                    request.send_data(told[at : at + ASKED_BYTES])
+                request.send_end()
+            done = await request.wait()
+            flags = decode_same(done["same"], [path for path, _ in known]) if known else []
         except BaseException:
             self.needs_scan = True
             raise
+        if self._watch_next:
+            self._watch_next = False
+            self.watch_mode = str(done["mode"])
+            self.limited = done.get("limited")
         self.unreadable = dict(_lists(done, "errors"))
         self.ignored = done.get("ignored") or {}
-        if self.unreadable:
-            for path, entry in self.tree.items():
-                if path not in fresh and self.hidden(path):
-                    fresh[path] = entry
-        self._take(list(self.tree), fresh)
+        same = {path for (path, _), flag in zip(known, flags, strict=True) if flag}
+        self._take(self._stale(same, done.get("dropped") or []), fresh)
+        self._restore(same)
+        self.was_scanned = True
+
+    def _known(self) -> list[tuple[bytes, bytes]]:
+        """The folders that were agreed on with their digests, but for those with a file whose stat is not to be trusted."""
+        unsure = {parent(path) for path in self.unsure}
+        at = 1 if self.name == "here" else 2
+        return [(row[0], row[at]) for row in self.tree.rows.folders() if row[0] not in unsure] if self.tree.rows else []
+
+    def _stale(self, same: set[bytes], dropped: list[bytes]) -> list[bytes]:
+        """What is known and not in a folder that is the same."""
+        tree = self.tree
+        if same:
+            changed = [row[0] for row in tree.rows.folders() if row[0] not in same]
+            found = {path for folder in changed for path in tree.rows.below(folder) if parent(path) == folder}
+            found.update(path for path in tree.own if parent(path) not in same)
+            found.update(dropped)
+            old = [path for path in found if path in tree]
+        else:
+            old = list(tree)
+        return [path for path in old if not self.hidden(path)] if self.unreadable else old
+
+    def _restore(self, same: set[bytes]) -> None:
+        """Folders that are the same hold what was agreed on, whatever was known of them."""
+        told = self._during
+        for path in [path for path in self.tree.own if parent(path) in same]:
+            if path not in told and not below_any(path, told) and self.tree.reset(path):
+                self.changed.add(path)
 
     async def rescan(self, paths: Iterable[bytes]) -> set[bytes]:
         """Learn what stands at and below these paths; gives those of them that the ignore rules leave out."""
@@ -188,11 +232,6 @@ class Side:
                 self.changed.add(path)
             self.tree[path] = Entry(Node("f", entry.node.executable, digest), found)
 
-    async def watch(self) -> None:
-        """Ask for events from now on (a scan must follow, for what happened before)."""
-        done = await self.asked().request("watch", {"on": True})
-        self.watch_mode = str(done["mode"])
-
     async def barrier(self) -> None:
         """Wait until all that happened there up to now is in the picture. Raises LinkLost before the root is open."""
         if self.connected and not self._is_open:
@@ -225,21 +264,16 @@ class Side:
     # -- the picture
 
     def at_or_below(self, paths: Iterable[bytes]) -> list[bytes]:
-        """All known paths at or below these; costs one look per path, and one pass over the tree if one is a folder."""
-        known: list[bytes] = []
-        folders: set[bytes] = set()
-        for path in set(paths):
-            entry = self.tree.get(path)
-            if not path:
-                return list(self.tree)
-            if entry is not None:
-                known.append(path)
-                if entry.node.kind == "d":
-                    folders.add(path)
-        if folders:
-            given = set(known)
-            known += [path for path in self.tree if path not in given and below_any(path, folders)]
-        return known
+        """All known paths at or below these; costs what it gives."""
+        known: set[bytes] = set()
+        for path in paths:
+            node = self.tree.node(path) if path else FOLDER
+            if node is not None and path not in known:
+                if path:
+                    known.add(path)
+                if node.kind == "d":
+                    known.update(self.tree.below(path))
+        return list(known)
 
     def hidden(self, path: bytes) -> bool:
         """Whether this path could not be looked at: at or below something unreadable."""
@@ -258,16 +292,25 @@ class Side:
         for path, entry in fresh.items():
             old = self.tree.get(path)
             if old is not None and old.node.kind == entry.node.kind == "d":
-                self.tree[path] = entry
-            elif old is not None and old.stat == entry.stat and old.node.kind == entry.node.kind == "f":
+                continue
+            if old is not None and old.stat == entry.stat and old.node.kind == entry.node.kind == "f":
                 self.tree[path] = self._same_stat(path, old, entry)
             else:
                 if old != entry:
                     self.changed.add(path)
                     self._seen[path] = now
-                self.tree[path] = entry
+                self.tree[path] = self._recalled(path, entry)
         if len(self._seen) > 4096:
             self._fresh()
+
+    def _recalled(self, path: bytes, entry: Entry) -> Entry:
+        """Take content from the base where the stat is still the one that was agreed on."""
+        if entry.node.kind != "f" or entry.node.content is not None or path in self.unsure:
+            return entry
+        row = self.tree.rows.get(path)
+        if row is None or row.node.kind != "f" or (row.here if self.name == "here" else row.there) != entry.stat:
+            return entry
+        return Entry(Node("f", entry.node.executable, row.node.content), entry.stat)
 
     def _same_stat(self, path: bytes, old: Entry, entry: Entry) -> Entry:
         if path in self.unsure:
@@ -276,16 +319,6 @@ class Side:
         if old.node.executable != entry.node.executable:
             self.changed.add(path)
         return Entry(Node("f", entry.node.executable, entry.node.content or old.node.content), entry.stat)
-
-    def recall(self, rows: Mapping[bytes, Row]) -> None:
-        """Take content from the base wherever the stat is still the one that was agreed on."""
-        for path, entry in self.tree.items():
-            if entry.node.kind == "f" and entry.node.content is None and path not in self.unsure:
-                row = rows.get(path)
-                if row is not None and row.node.kind == "f":
-                    stat = row.here if self.name == "here" else row.there
-                    if stat == entry.stat:
-                        self.tree[path] = Entry(Node("f", entry.node.executable, row.node.content), entry.stat)
 
     def wrote(self, path: bytes, node: Node | None, stat: Stat | None) -> None:
         """Take over what our own op left at a path (None: nothing)."""

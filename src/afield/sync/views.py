@@ -6,30 +6,33 @@ its lack never looks like a change. Pure.
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from afield.tree.entries import Entry, Node
+from afield.tree.entries import Node
 
 if TYPE_CHECKING:
-    from afield.sync.base import Row
+    from afield.sync.packed import Rows, SideTree
 
 
 class NodeView(Mapping[bytes, Node]):
-    """A mapping path → Node over a mapping whose values have ``.node`` (entries or rows)."""
+    """A mapping path → Node over rows or a side."""
 
     __slots__ = ("_of",)
 
-    def __init__(self, of: Mapping[bytes, Any]) -> None:
+    def __init__(self, of: Rows | SideTree) -> None:
         self._of = of
 
     def __getitem__(self, path: bytes) -> Node:
-        return cast("Node", self._of[path].node)
+        found = self._of.node(path)
+        if found is None:
+            raise KeyError(path)
+        return found
 
     def get(self, path: bytes, default: Any = None) -> Any:
         """As of any mapping; written out because it is called for every path of a cycle."""
-        found = self._of.get(path)
-        return default if found is None else found.node
+        found = self._of.node(path)
+        return default if found is None else found
 
     def __contains__(self, path: object) -> bool:
         return path in self._of
@@ -42,7 +45,12 @@ class NodeView(Mapping[bytes, Node]):
 
     def items(self) -> ItemsView[bytes, Node]:
         """All (path, node): a list in disguise, ten times as fast as the inherited view."""
-        return cast("ItemsView[bytes, Node]", [(path, value.node) for path, value in self._of.items()])
+        node = self._of.node
+        return cast("ItemsView[bytes, Node]", [(path, node(path)) for path in self._of])
+
+    def below(self, path: bytes) -> Iterable[bytes]:
+        """All paths below a folder, at the cost of what there is."""
+        return self._of.below(path)
 
 
 class BlindView(NodeView):
@@ -50,7 +58,7 @@ class BlindView(NodeView):
 
     __slots__ = ("_base", "_other")
 
-    def __init__(self, of: Mapping[bytes, Entry], base: Mapping[bytes, Row], other: Mapping[bytes, Entry]) -> None:
+    def __init__(self, of: SideTree, base: Rows, other: SideTree) -> None:
         super().__init__(of)
         self._base = base
         self._other = other
@@ -58,19 +66,19 @@ class BlindView(NodeView):
     def _shown(self, path: bytes, node: Node) -> Node:
         if node.kind != "f":
             return node
-        known: Any = self._base.get(path)
-        if known is None or known.node.kind != "f":
-            known = self._other.get(path)
-        return Node("f", known is not None and known.node.kind == "f" and known.node.executable, node.content)
+        known = self._base.node(path)
+        if known is None or known.kind != "f":
+            known = self._other.node(path)
+        return Node("f", known is not None and known.kind == "f" and known.executable, node.content)
 
     def __getitem__(self, path: bytes) -> Node:
-        return self._shown(path, self._of[path].node)
+        return self._shown(path, super().__getitem__(path))
 
     def get(self, path: bytes, default: Any = None) -> Any:
         """As of any mapping."""
-        found = self._of.get(path)
-        return default if found is None else self._shown(path, found.node)
+        found = self._of.node(path)
+        return default if found is None else self._shown(path, found)
 
     def items(self) -> ItemsView[bytes, Node]:
         """All (path, node)."""
-        return cast("ItemsView[bytes, Node]", [(path, self._shown(path, v.node)) for path, v in self._of.items()])
+        return cast("ItemsView[bytes, Node]", [(path, self._shown(path, n)) for path, n in super().items()])

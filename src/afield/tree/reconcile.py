@@ -85,7 +85,7 @@ def reconcile(
     ``mode``: a name of ``modes.MODES``, or a function from a path to one. ``keep``: paths that are left alone with everything
     below them (unreadable on one side, say). ``paths``: look only at these, the folders above them and, where a folder is
     to go, what is below it: the same as the whole result without the rest. It costs what it looks at, and one pass over
-    the trees when a folder is to go. Raises UsageError for an unknown mode.
+    the trees when a folder is to go (none over trees that have ``below(path)``). Raises UsageError for an unknown mode.
     """
     trees = (base, here, there)
     verdicts = {}  # type: Verdicts
@@ -155,10 +155,18 @@ def _with_parents(trees: "Trees", paths: "Iterable[bytes]") -> "Set[bytes]":
 
 def _below(trees: "Trees", folders: "Set[bytes]") -> "Set[bytes]":
     tops = {path for path in folders if not any(above in folders for above in parents(path))}
-    if len(tops) <= FEW_TOPS:
-        fronts = tuple(path + b"/" for path in tops)
-        return {path for tree in trees for path in tree if path.startswith(fronts)} if fronts else set()
-    return {path for tree in trees for path in tree if any(above in tops for above in parents(path))}
+    found = set()  # type: Set[bytes]
+    for tree in trees if tops else ():
+        find = getattr(tree, "below", None)
+        if find is not None:
+            for path in tops:
+                found.update(find(path))
+        elif len(tops) <= FEW_TOPS:
+            fronts = tuple(path + b"/" for path in tops)
+            found.update(path for path in tree if path.startswith(fronts))
+        else:
+            found.update(path for path in tree if any(above in tops for above in parents(path)))
+    return found
 
 
 class _Court(object):

@@ -1,0 +1,148 @@
+"""The verbs that look at a root and tell what changes: scan, rescan, watch, barrier  [P].
+
+Rules: as in service.py, whose table has them; how a scan and a watch work is in their own modules.
+"""
+
+from afield.errors import AfieldError, FilesError, ProtocolError
+from afield.files.faults import from_os_error, show
+from afield.files.scan import Scan, columns
+from afield.files.tasks import WAIT
+from afield.tree.listing import decode_known, encode_same
+from afield.tree.paths import check, check_or_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Generator, Iterator, List, Optional
+
+    from afield.files.service import Service
+    from afield.files.watch import Watch
+
+# What is known of two million folders; see tree/listing.py.
+MAX_KNOWN = 64 << 20
+
+
+def scan(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``scan``; ``watch`` begins to watch with it, ``known`` leaves out what the asker knows."""
+    root, path = service.need_root(), check_or_root(args.get("path", b""))
+    known = {}
+    if args.get("known"):
+        for piece in follow_up(task):
+            if piece is None:
+                yield WAIT
+            else:
+                known = decode_known(piece)
+    watching = new_watch(service) if args.get("watch") and not path else None
+    rules = service.rules() if watching is None else watching.rules
+    work = Scan(root, rules, None if watching is None else watching.folder)
+    work.known = known
+    try:
+        if path and rules.left_out(root, path):
+            raise FilesError("%s: the path is ignored" % show(path), path=path)
+        for pairs in work.run(path, task):
+            if pairs is None:
+                yield None
+            else:
+                for part in columns(pairs):
+                    yield part
+        for part in columns(work.take()):
+            yield part
+        limited = None if watching is None else watching.begin()
+        for _ in work.measure(task):
+            yield None
+    except OSError as error:
+        raise from_os_error(error, path)
+    finally:
+        root.forget()
+    result: "Dict[str, Any]" = {"count": work.count, "ignored": work.ignored(), "errors": work.errors}
+    if known:
+        result.update(same=encode_same(known, work.same), dropped=work.dropped)
+    if watching is not None:
+        result.update(mode=watching.mode, limited=limited[1] if limited else None)
+    return result
+
+
+def follow_up(task: "Any") -> "Iterator[Optional[bytes]]":
+    """Give None while follow-up data is awaited, and all of it as one piece at the end. Raises ProtocolError."""
+    pieces: "List[bytes]" = []
+    size = 0
+    while True:
+        while task.inbox:
+            pieces.append(task.inbox.popleft())
+            size += len(pieces[-1])
+            if size > MAX_KNOWN:
+                raise ProtocolError("expected at most %d bytes of follow-up data" % MAX_KNOWN)
+        if task.ended:
+            break
+        yield None
+    yield b"".join(pieces)
+
+
+def rescan(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``rescan``."""
+    root = service.need_root()
+    paths = [check(path) for path in args.get("paths") or []]
+    rules = service.rules()
+    work = Scan(root, rules)
+    absent: "List[bytes]" = []
+    ignored: "List[bytes]" = []
+    try:
+        for path in paths:
+            try:
+                if rules.left_out(root, path):
+                    ignored.append(path)
+                    continue
+                root.lstat(path)
+                for pairs in work.run(path, task):
+                    if pairs is None:
+                        yield None
+                    else:
+                        for part in columns(pairs):
+                            yield part
+                if len(work.pairs) >= 1000:
+                    for part in columns(work.take()):
+                        yield part
+            except (FileNotFoundError, NotADirectoryError):
+                absent.append(path)
+            except OSError as error:
+                work.error(path, from_os_error(error, path).text)
+            except AfieldError as error:
+                work.error(path, error.text)
+        for part in columns(work.take()):
+            yield part
+    finally:
+        root.forget()
+    return {"absent": absent, "errors": work.errors, "ignored": ignored}
+
+
+def watch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
+    """Verb ``watch``: its events are sent by the loop."""
+    service.need_root()
+    if not args.get("on", True):
+        if service.watch is not None:
+            service.watch.close()
+            service.watch = None
+        return {"mode": "off"}
+    watching = new_watch(service)
+    for event in watching.start(task):
+        yield event
+    return {"mode": watching.mode}
+
+
+def new_watch(service: "Service") -> "Watch":
+    """Make a fresh watch of the root in place of the old one."""
+    from afield.files.watch import Watch
+
+    if service.watch is not None:
+        service.watch.close()
+    service.watch = Watch(service.need_root(), service.rules, service.use_inotify)
+    return service.watch
+
+
+def barrier(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":  # noqa: ARG001  all verbs are called alike
+    """Verb ``barrier``: report everything that happened until now."""
+    service.need_root()
+    if service.watch is not None:
+        service.watch.read()
+        for event in service.watch.run(task, everything=True):
+            yield event
+    return {}
