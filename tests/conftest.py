@@ -7,6 +7,7 @@ folder in their command line.
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 import time
 
@@ -27,6 +28,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_configure(config):
+    # A shell starts what runs in its background with these ignored, and every program that a test starts would inherit that.
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     source = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
     if os.environ.get("AFIELD_INSTALLED") and os.path.abspath(afield.__file__).startswith(source):
         raise pytest.UsageError(

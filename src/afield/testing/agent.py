@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Self
 
 from afield.deploy.bundle import Bundle, build
@@ -313,15 +313,3 @@ def _close(process: subprocess.Popen[bytes]) -> None:
             pipe.close()
         except BrokenPipeError:
             pass
-
-
-def find_pythons() -> Iterator[str]:
-    """Give the interpreters of this machine that an agent may meet: those of pyenv, and the running one."""
-    seen = set()
-    folder = os.path.expanduser("~/.pyenv/versions")
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    for path in [*(os.path.join(folder, name, "bin", "python") for name in names), sys.executable]:
-        version = path.rpartition("/versions/")[2].split("/")[0]
-        if os.access(path, os.X_OK) and not version.startswith("2.") and os.path.realpath(path) not in seen:
-            seen.add(os.path.realpath(path))
-            yield path
