@@ -62,7 +62,9 @@ def table(rows: Iterable[Iterable[Any]], *, gap: str = "  ") -> str:
 def up_text(project: str, machine: str, done: dict[str, Any]) -> str:
     """What `afield up` did."""
     first = done.get("sync") or {}
-    lines = [f"{project} is up on {machine} ({done.get('place', '')}), in {done.get('folder', '')} there"]
+    place = str(done.get("place") or machine)
+    named = machine if place == machine else f"{machine} ({place})"
+    lines = [f"{project} is up on {named}, in {done.get('folder', '')} there"]
     if first:
         lines.append(synced_text(first))
     return "\n".join(lines)

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _said(path: str, name: str, found: dict[str, Any] | None) -> str:
-    lines = [f"wrote {path}"]
+    lines = [f"wrote {FILE if os.path.dirname(path) == os.getcwd() else path}"]
     if found is not None:
         lines.append(f"{name}: {facts_line(found.get('facts') or {})}")
         lines.append(f"connected in {found.get('connect_ms', 0):.0f} ms, {found.get('latency_ms', 0):.1f} ms away")
