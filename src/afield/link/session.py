@@ -42,6 +42,7 @@ class Session:
         self.streams: dict[int, Stream] = {}
         self.acceptors: dict[int, Accept] = {}
         self.latency: float | None = None
+        self._pong: float | None = None
         self.was_established = False
         self._established, self._refused, self._broken, self._heard = established, refused, broken, heard
         self._carrier: Carrier | None = None
@@ -244,7 +245,9 @@ class Session:
         self._refused(str(event.reason))
 
     def _on_pong(self, event: Any) -> None:
-        self.latency = event.rtt
+        # The shorter of the last two: one ping that waited out a cut, or behind an upload, says nothing of the distance.
+        self.latency = event.rtt if self._pong is None else min(event.rtt, self._pong)
+        self._pong = event.rtt
 
     def _on_bye(self, event: Any) -> None:  # noqa: ARG002 the end of the stream follows and decides
         log.debug("the agent said good-bye")
