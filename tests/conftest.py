@@ -22,8 +22,7 @@ ENDING = 5.0  # seconds that the last processes of a session have to end by them
 # No deadline: a loaded machine makes slow examples, not wrong ones.
 _USUAL = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("ci", max_examples=100, derandomize=True, **_USUAL)
-_STEPS = int(os.environ.get("AFIELD_STEPS", "500"))  # of each run of a state machine
-settings.register_profile("nightly", max_examples=5000, stateful_step_count=_STEPS, **_USUAL)
+settings.register_profile("nightly", max_examples=1000, **_USUAL)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
