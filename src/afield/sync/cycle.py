@@ -95,7 +95,18 @@ async def scan(picture: Picture) -> set[bytes]:
             raise
         paths |= picture.here.changed | picture.there.changed
         picture.here.changed, picture.there.changed = set(), set()
-    return paths
+    return paths | _released(picture, paths)
+
+
+def _released(picture: Picture, paths: set[bytes]) -> set[bytes]:
+    """What stands below conflicts that ended as a folder: nothing was decided for it while a file faced that folder."""
+    sides = (picture.here, picture.there)
+    ended = set()
+    for path in paths & picture.conflicts.keys():
+        kinds = {entry.node.kind for side in sides if (entry := side.tree.get(path)) is not None}
+        if kinds == {"d"}:
+            ended.add(path)
+    return {path for side in sides for path in side.at_or_below(ended)}
 
 
 async def _scan_side(picture: Picture, side: Side) -> None:
