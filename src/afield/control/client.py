@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 CARRIED = ("SSH_AUTH_SOCK", "KRB5CCNAME")
 # A daemon answers hello in well under a second on a loaded machine; longer means stopped or hung.
 HELLO_SECONDS = 15.0
+# Longer than the one who starts it waits for the daemon (spawn._READY_SECONDS).
+START_SECONDS = 25.0
 
 
 class Events:
@@ -231,29 +233,45 @@ def open_socket(timeout: float = 5.0) -> _socket.socket | None:
 
 def start_daemon(dial: tuple[str, str | None] | None = None) -> _socket.socket:
     """Start the daemon unless somebody just did, and return a connection to it. Raises DaemonError."""
-    import fcntl
-
     folder = paths.make_private(paths.run_folder())
     handle = os.open(os.path.join(folder, "start.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         # One starter at a time: twenty shims that find no daemon start one, the others find its socket.
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        sock = open_socket()
-        if sock is not None:
-            return sock
-        reason = spawn.spawn_daemon(dial)
-        deadline = time.monotonic() + 10
-        while (sock := open_socket()) is None:
-            if reason or time.monotonic() > deadline:
+        deadline = time.monotonic() + START_SECONDS
+        while not _lock(handle):
+            if time.monotonic() > deadline:
                 raise DaemonError(
-                    f"the daemon did not start: {reason or 'its socket does not appear'}",
-                    hint=f"see {paths.log_path()}",
+                    f"another command has been starting the daemon for {START_SECONDS:g} s",
+                    hint="is one stopped with Ctrl-Z? End it, or continue it with: fg",
                 )
-            # Only when a daemon that somebody else started has its lock and not yet its socket.
             time.sleep(0.01)
-        return sock
+            if (sock := open_socket()) is not None:
+                return sock
+        if (sock := open_socket()) is not None:
+            return sock
+        for _ in range(3):
+            reason, _, hint = spawn.spawn_daemon(dial).partition("\nhint: ")
+            if (sock := open_socket()) is not None:
+                return sock
+            if reason:
+                break
+            # It was there and is gone: killed at once, or the last one that was just ending.
+        raise DaemonError(
+            f"the daemon did not start: {reason or 'it ended at once, three times'}",
+            hint=hint or f"see {paths.log_path()}",
+        )
     finally:
         os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def daemon_pid() -> str:
