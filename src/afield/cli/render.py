@@ -229,26 +229,31 @@ def facts_text(facts: dict[str, Any]) -> str:
     return table(rows)
 
 
-def processes_text(found: list[dict[str, Any]]) -> str:
-    """What runs there."""
+def processes_text(found: list[dict[str, Any]], *, hidden: int = 0) -> str:
+    """What runs there; ``hidden``: how many that ended are left out."""
     if not found:
-        return "nothing runs there"
+        return "nothing runs there" + (f" ({hidden} ended: --all)" if hidden else "")
     rows = [["id", "pid", "state", "started", "command"]]
-    for item in found:
-        command = " ".join(
-            word if isinstance(word, str) else bytes(word).decode("utf-8", "backslashreplace")
-            for word in item.get("argv") or []
-        )
-        rows.append(
-            [
-                str(item.get("id")),
-                str(item.get("pid")),
-                str(item.get("state")),
-                moment(item.get("started") or 0),
-                command[:80],
-            ]
-        )
+    rows += [
+        [str(item.get("id"))[:12], str(item.get("pid")), _state(item), moment(item.get("started") or 0), _command(item)]
+        for item in found
+    ]
     return table(rows)
+
+
+def _state(item: dict[str, Any]) -> str:
+    told = item.get("exit")
+    if not isinstance(told, dict):
+        return str(item.get("state"))
+    return f"killed by {told['killed']}" if "killed" in told else f"exited {told.get('exit')}"
+
+
+def _command(item: dict[str, Any]) -> str:
+    words = [
+        word if isinstance(word, str) else bytes(word).decode("utf-8", "backslashreplace")
+        for word in item.get("argv") or []
+    ]
+    return " ".join(words)[:80]
 
 
 def config_text(folder: str, machine: str, rows: list[dict[str, Any]]) -> str:

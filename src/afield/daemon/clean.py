@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from afield.daemon import api_link, api_ports, syncs
 from afield.daemon.transfers import check_name, open_worker
 from afield.errors import AfieldError, GuardRefused, NoSuchFile, RootMissing
+from afield.transports.local import LocalTransport
 
 if TYPE_CHECKING:
     from afield.daemon.conversation import Ask
@@ -26,6 +28,10 @@ _NAMED = 5
 _DEPTH = 64
 # afield's own folder: history, staging, identity.
 _OWN = b".afield"
+# s that an agent without work takes to end at most, on a loaded machine.
+_ENDING = 5.0
+# s between two looks whether an acknowledgement has arrived; it is sent within some 25 ms.
+_ACKNOWLEDGED = 0.05
 
 
 async def clean(daemon: Daemon, ask: Ask, args: Args) -> Any:
@@ -49,9 +55,30 @@ async def clean(daemon: Daemon, ask: Ask, args: Args) -> Any:
     removed += [os.fsdecode(path) for path in told["removed"]]
     if rows is not None:
         syncs.forget_store(syncs.store_path(target.folder, target.machine.name))
-    if not told.get("kept") and await api_link.let_go(daemon, target, quit_agent=True):
+    transport = target.place.connection.transport
+    kept = await _kept(target, told.get("kept") or [])
+    if not kept and await api_link.let_go(daemon, target, quit_agent=True):
         removed.append("agent")
-    return {"removed": removed, "kept": [row.get("label") for row in told.get("kept") or ()]}
+        if isinstance(transport, LocalTransport):
+            await asyncio.to_thread(_tidy, transport)
+    return {"removed": removed, "kept": [row.get("label") for row in kept]}
+
+
+async def _kept(target: Target, rows: list[Any]) -> list[Any]:
+    """Give what the agent keeps; what has just ended is kept until our acknowledgement of its end is there."""
+    for _ in range(20):
+        if not rows or any(row.get("state") != "exited" for row in rows):
+            break
+        await asyncio.sleep(_ACKNOWLEDGED)
+        rows = (await target.place.connection.call("quit")).get("kept") or []
+    return rows
+
+
+def _tidy(transport: LocalTransport) -> None:
+    """Take the empty folders away that a place on this machine leaves, as soon as its agent has ended. Blocks."""
+    end = time.monotonic() + _ENDING
+    while not transport.tidy() and time.monotonic() < end:
+        time.sleep(0.02)
 
 
 async def _rows(target: Target, there: bytes) -> list[Any] | None:
