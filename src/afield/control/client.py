@@ -188,12 +188,27 @@ def connect(*, start: bool = True, dial: tuple[str, str | None] | None = None, c
                 client.request("stop-daemon", timeout=HELLO_SECONDS)
         except Cancelled:
             pass
+        except _Gone:
+            # It was ending already when it took the connection.
+            if fresh or not start:
+                client.close()
+                raise
         except BaseException:
             client.close()
             raise
         client.close()
         _wait_gone()
     raise DaemonError("the daemon of another version does not make room", hint=f"end it with: kill {daemon_pid()}")
+
+
+def stop(*, force: bool) -> dict[str, Any]:
+    """Ask the daemon to end and wait until it has; gives ``stopping`` and what it ``keeps``. Raises DaemonError when none runs."""
+    with connect(start=False) as client:
+        done: dict[str, Any] = client.request("stop-daemon", {"force": force})
+        if done.get("stopping"):
+            # Who starts something now must find no daemon, or a new one.
+            _wait_gone()
+        return done
 
 
 def _greet(client: Client) -> bool:
@@ -303,8 +318,12 @@ def error_of(value: Any) -> AfieldError:
     return error
 
 
-def _gone(error: OSError | None) -> DaemonError:
+class _Gone(DaemonError):
+    """The connection ended in the middle of a conversation."""
+
+
+def _gone(error: OSError | None) -> _Gone:
     why = f": {error.strerror}" if error is not None and error.strerror else ""
-    return DaemonError(
+    return _Gone(
         f"the daemon went away{why}", hint=f"see {paths.log_path()}; running the command again starts a new one"
     )
