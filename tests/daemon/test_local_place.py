@@ -61,3 +61,9 @@ def test_clean_leaves_what_is_not_of_afield(sandbox, project):
         output(sandbox, project, ["sh", "-c", "echo mine > ~/notes"])
         client.request("clean", {"project": project, "files": True}, timeout=60)
     assert listing(sandbox.place) == [f"{sandbox.place}/notes"]
+
+
+def test_no_login_question_can_be_asked_from_there(sandbox, project):
+    with sandbox.connect(dial=(project, None)) as client:
+        client.request("up", {"project": project}, timeout=60)
+        assert "ASKPASS" not in output(sandbox, project, ["env"])

@@ -208,7 +208,7 @@ def facts_text(facts: dict[str, Any]) -> str:
             "system",
             f"{facts.get('os')}, {facts.get('kernel')}, {facts.get('machine')}, {facts.get('libc') or 'unknown libc'}",
         ],
-        ["processors", f"{facts.get('cpus')}, load {' '.join(str(number) for number in facts.get('load') or [])}"],
+        ["processors", f"{facts.get('cpus')}, load {' '.join(f'{number:.2f}' for number in facts.get('load') or [])}"],
         ["memory", f"{size(memory.get('available') or 0)} free of {size(memory.get('total') or 0)}"],
     ]
     rows += [

@@ -81,7 +81,8 @@ def _agent(agent: dict[str, Any]) -> str:
     if agent.get("rss"):
         parts.append(f"{agent['rss'] / 1e6:.0f} MB")
     if agent.get("processes") is not None:
-        parts.append(f"{agent['processes']} processes")
+        count = int(agent["processes"])
+        parts.append(f"{count} process" if count == 1 else f"{count} processes")
     if agent.get("disk") is not None:
         parts.append(f"{agent['disk'] / 1e6:.1f} MB on disk")
     if agent.get("python"):

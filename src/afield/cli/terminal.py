@@ -38,6 +38,8 @@ def printable(text: str) -> str:
     return "".join(
         c
         if c in "\n\t" or (c.isprintable() and not "\ud800" <= c <= "\udfff")
+        else f"\\x{ord(c) - 0xDC00:02x}"
+        if "\udc80" <= c <= "\udcff"  # a byte of a name that is not UTF-8 (PEP 383)
         else c.encode("unicode_escape", "backslashreplace").decode()
         for c in text
     )
