@@ -48,7 +48,8 @@ def test_a_wrong_password_is_asked_again_and_then_refused(world, lab):
             person.wait_for("password: ").type("wrong\n")
         person.wait_for("hint: ")
         assert person.finish() == 255
-    assert "Permission denied" in person.seen
+    assert "refused the login" in person.seen
+    assert "afield keys setup c" in person.seen
     assert not (world.project / "afield.toml").exists()
 
 
@@ -57,7 +58,11 @@ def test_without_a_terminal_the_command_says_what_is_missing(world, lab):
     done = world.afield("init", "ssh://c", "--name", "c", *world.ssh_words, check=False)
     assert done.returncode == 255
     assert "password" in done.stderr
-    assert "hint: " in done.stderr
+    assert "hint: run this in a terminal once, or set up a key login: afield keys setup" in done.stderr
+    world.afield("init", "ssh://c", "--name", "c", *world.ssh_words, "--no-check")
+    done = world.afield("run", "--no-sync", "true", check=False)
+    assert done.returncode == 255
+    assert "password" in done.stderr
 
 
 def test_ctrl_c_at_the_prompt_ends_the_command_and_the_login(world, lab):
