@@ -107,3 +107,18 @@ def test_an_open_whose_walk_is_cancelled_is_cancelled_too(memory):
         await link.close()
 
     asyncio.run(main())
+
+
+def test_while_a_lost_session_is_replaced_nothing_can_be_opened(memory, run):
+    async def work(link):
+        stream = link.open_stream(ECHO)
+        assert link.can_open
+        told = asyncio.get_running_loop().create_future()
+        stream.on_closed = lambda error: told.set_result((type(error), link.can_open))
+        memory.place.forget()
+        memory.place.cut()
+        assert await asyncio.wait_for(told, 20) == (errors.SessionGone, False)
+        await link.open()
+        assert link.can_open
+
+    run(memory, work)

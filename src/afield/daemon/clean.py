@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from afield.daemon import api_link, api_ports, syncs
 from afield.daemon.transfers import check_name, open_worker
 from afield.errors import AfieldError, GuardRefused, NoSuchFile, RootMissing
+from afield.sync.notice import amount
 from afield.transports.local import LocalTransport
 
 if TYPE_CHECKING:
@@ -96,13 +97,11 @@ async def _plan(target: Target, there: bytes, rows: list[Any] | None) -> list[st
     if target.session is not None:
         plan.append("the sync of this project")
     print_of = await target.place.connection.call("footprint")
-    plan.append(
-        f"the agent (process {print_of['pid']}) and its {print_of['files']} files, {print_of['disk'] / 1e6:.1f} MB"
-    )
+    plan.append(f"the agent (process {print_of['pid']}) and its {print_of['files']} files, {amount(print_of['disk'])}")
     if rows is not None:
         files = [row for row in rows if row[1] == "f"]
         size = sum(row[3] for row in files)
-        plan.append(f"{os.fsdecode(there)}: {len(files)} files, {size / 1e6:.1f} MB")
+        plan.append(f"{os.fsdecode(there)}: {len(files)} {'file' if len(files) == 1 else 'files'}, {amount(size)}")
         only_there = await asyncio.to_thread(missing_here, os.fsencode(target.folder), rows)
         if only_there:
             named = ", ".join(os.fsdecode(path) for path in only_there[:_NAMED])
@@ -134,7 +133,7 @@ def missing_here(folder: bytes, rows: list[Any]) -> list[bytes]:
 def _refusal(target: Target, paths: list[bytes]) -> AfieldError:
     named = ", ".join(os.fsdecode(path) for path in paths[:_NAMED])
     return GuardRefused(
-        f"{len(paths)} files in {target.machine.folder} are not here in the same form: {named}",
+        f"of the files in {target.machine.folder}, {len(paths)} {'is' if len(paths) == 1 else 'are'} not here in the same form: {named}",
         hint="get them first (`afield get`), keep the folder (`--keep-files`), or remove them too (`--force`)",
         paths=[os.fsdecode(path) for path in paths[:1000]],
     )

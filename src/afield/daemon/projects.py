@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from afield.config.load import FILE, Machine, default_user_file, load_project
 from afield.daemon import mapping, memory, syncs
 from afield.daemon.login import place_key
-from afield.errors import AfieldError, Cancelled, LinkError, NoProject, NotUp
+from afield.errors import AfieldError, Cancelled, ConfigError, LinkError, NoProject, NotUp
 from afield.link import state as link_state
 
 if TYPE_CHECKING:
@@ -227,6 +227,18 @@ class Projects:
         """Put the target's entry into the state."""
         self._state.put("projects", target.key, target.describe())
 
+    async def prune(self) -> None:
+        """Forget machines that no afield.toml names any more (an ``init`` that failed), unless something of them is up."""
+        for target in self.all():
+            link = target.place.connection
+            busy = target.session is not None or target.starting is not None or link.streams
+            if busy or isinstance(link.state, link_state.Dialing) or _is_named(target):
+                continue
+            del self._targets[target.folder, target.machine.name]
+            self._state.drop("projects", target.key)
+            if not any(other.place is target.place for other in self.all()):
+                await self._places.drop(target.place)
+
     # ---- up and down
 
     async def up(self, target: Target, ask: Ask | None, confirm: int | None) -> dict[str, Any]:
@@ -339,6 +351,16 @@ class Projects:
             session, target.session = target.session, None
             if session is not None:
                 await syncs.close(session)
+
+
+def _is_named(target: Target) -> bool:
+    try:
+        project = load_project(target.folder)
+    except NoProject:
+        return False
+    except ConfigError:
+        return True  # a file that is being edited
+    return project.folder == target.folder and target.machine.name in project.machines
 
 
 def _stamp(folder: str) -> tuple[Any, ...]:

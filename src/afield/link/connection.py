@@ -185,6 +185,13 @@ class Connection:
         }
 
     @property
+    def can_open(self) -> bool:
+        """Whether a stream can be opened now: connected, or dialing again for a session that the agent knew."""
+        return isinstance(self.state, state.Connected) or (
+            isinstance(self.state, state.Waiting | state.Dialing) and self._session.was_established
+        )
+
+    @property
     def streams(self) -> int:
         """How many streams are open."""
         return len(self._session.streams)
