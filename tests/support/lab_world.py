@@ -56,7 +56,14 @@ class LabWorld:
         return Typist(self.argv(*words), cwd=self.project, env=self.env)
 
     def init(self, host, *more):
-        return self.afield("init", f"ssh://{host}", "--name", host, *self.ssh_words, *more)
+        """Name the place; the folder there is the test's own, because homes there outlive a test."""
+        return self.afield(
+            "init", f"ssh://{host}", "--name", host, "--folder", f"~/{self.root.name}", *self.ssh_words, *more
+        )
+
+    def there(self, host, path):
+        """A file of the project on that host, as a path of this machine."""
+        return getattr(self.lab, host).path(f"/home/dev/{self.root.name}/{path}")
 
     def place(self):
         """The state of the one link, as `afield status --json` tells it."""
