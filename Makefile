@@ -54,9 +54,9 @@ test: packages wheel ## everything: wheel, lint, docs, and the whole suite again
 	$(MAKE) --no-print-directory lint docs
 	$(MAKE) --no-print-directory suite
 
-nightly: packages wheel ## the suite with long state machines (AFIELD_STEPS)
+nightly: packages wheel ## the suite with long state machines (AFIELD_STEPS, 10000 when it is not set)
 	tools/install.sh $(VENV) dist/*.whl
-	HYPOTHESIS_PROFILE=nightly AFIELD_LONG=1 $(MAKE) --no-print-directory suite
+	AFIELD_STEPS=$${AFIELD_STEPS:-10000} HYPOTHESIS_PROFILE=nightly AFIELD_LONG=1 $(MAKE) --no-print-directory suite
 
 bench: packages wheel ## measure beside ssh, rsync and the like
 	tools/install.sh $(VENV) dist/*.whl

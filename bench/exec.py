@@ -13,9 +13,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import afield.shim
 from place import BenchProject
 from table import interleaved, machine, markdown, milliseconds, ratio, verdict
+
+import afield.shim
 
 
 def main() -> int:

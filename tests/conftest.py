@@ -7,6 +7,7 @@ folder in their command line.
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 import time
 
@@ -21,12 +22,15 @@ ENDING = 5.0  # seconds that the last processes of a session have to end by them
 # No deadline: a loaded machine makes slow examples, not wrong ones.
 _USUAL = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("ci", max_examples=100, derandomize=True, **_USUAL)
-_STEPS = int(os.environ.get("AFIELD_STEPS", "500"))  # of each run of a state machine
-settings.register_profile("nightly", max_examples=5000, stateful_step_count=_STEPS, **_USUAL)
+settings.register_profile("nightly", max_examples=1000, **_USUAL)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_configure(config):
+    # A shell starts what runs in its background with these ignored, and every program that a test starts would inherit that.
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     source = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
     if os.environ.get("AFIELD_INSTALLED") and os.path.abspath(afield.__file__).startswith(source):
         raise pytest.UsageError(

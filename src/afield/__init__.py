@@ -1,4 +1,4 @@
-"""afield: your Python, far afield.  [P]
+"""afield: your Python, far afield [P].
 
 Holds the version and nothing else: this file travels with the agent and is read by the build.
 """

@@ -5,8 +5,9 @@ import tempfile
 from contextlib import ExitStack
 
 import pytest
+import pythons
 
-from afield.testing.agent import AgentDriver, find_pythons
+from afield.testing.agent import AgentDriver
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def agent(start):
     return start()
 
 
-@pytest.fixture(params=list(find_pythons()), ids=lambda path: path.rpartition("/versions/")[2].split("/")[0])
+@pytest.fixture(params=pythons.found().values(), ids=[f"3.{minor}" for minor in pythons.found()])
 def any_python(request):
     return request.param
 

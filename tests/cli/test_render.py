@@ -85,7 +85,7 @@ def test_status_says_why_a_link_is_down_and_when_the_next_try_is():
     }
     text = status_text(state, now=160.0)
     for part in (
-        "waiting",
+        "reconnecting",
         "the connection was reset",
         "next try in 3 s",
         "hint: is the network up?",

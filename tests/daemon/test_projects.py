@@ -262,3 +262,17 @@ def test_a_second_project_on_a_place_that_is_cleaned_goes_on(up):
         client.send(b"I")
         assert client.finish() == 0
         assert client.out == b"2\n"
+
+
+def test_a_machine_that_no_file_names_any_more_is_forgotten_unless_it_is_up(sandbox):
+    folder = sandbox.project()
+    with sandbox.connect() as client:
+        client.request("up", {"project": folder}, timeout=60)
+        os.unlink(os.path.join(folder, "afield.toml"))
+        assert len(client.request("status")["projects"]) == 1
+        sandbox.project()
+        client.request("down", {"project": folder}, timeout=60)
+        assert len(client.request("status")["projects"]) == 1
+        os.unlink(os.path.join(folder, "afield.toml"))
+        state = client.request("status")
+        assert (state["projects"], state["places"]) == ({}, {})

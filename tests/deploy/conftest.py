@@ -3,8 +3,7 @@
 import tempfile
 
 import pytest
-
-from afield.testing.agent import find_pythons
+import pythons
 
 
 @pytest.fixture
@@ -13,6 +12,6 @@ def home():
         yield folder
 
 
-@pytest.fixture(params=list(find_pythons()), ids=lambda path: path.rpartition("/versions/")[2].split("/")[0])
+@pytest.fixture(params=pythons.found().values(), ids=[f"3.{minor}" for minor in pythons.found()])
 def any_python(request):
     return request.param

@@ -9,6 +9,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pythons import python2
 
 from afield.deploy import starter
 from afield.deploy.bundle import BOOT, build, pack, portable_sources
@@ -24,12 +25,6 @@ SHELLS = [
     if (path := shutil.which(name))
 ]
 SYSTEM_PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin:/bin") or "python3"
-
-
-def python2():
-    folder = os.path.expanduser("~/.pyenv/versions")
-    found = [name for name in (os.listdir(folder) if os.path.isdir(folder) else []) if name.startswith("2.")]
-    return os.path.join(folder, found[0], "bin/python") if found else shutil.which("python2")
 
 
 def shell_command(shell, line):
@@ -152,7 +147,7 @@ def test_banner_before_the_marker_is_kept_and_harmless(home):
         assert bytes(driver.run("echo", "x").out) == b"x\n"
 
 
-@pytest.mark.skipif(python2() is None, reason="no Python 2 here")
+@pytest.mark.skipif(python2() is None, reason="no Python 2 on this machine")
 @pytest.mark.parametrize("options", [[], ["-S"]])
 def test_python_2_says_that_it_is_too_old(options):
     done = subprocess.run(
@@ -164,7 +159,7 @@ def test_python_2_says_that_it_is_too_old(options):
     assert done.stderr == b""
 
 
-@pytest.mark.skipif(python2() is None, reason="no Python 2 here")
+@pytest.mark.skipif(python2() is None, reason="no Python 2 on this machine")
 def test_refusal_of_the_options_is_recognised():
     done = subprocess.run([python2(), "-I", "-S", "-c", render(build())], capture_output=True, text=True, check=False)
     assert isinstance(explain_refusal(done.stderr), PythonTooOld)

@@ -1,8 +1,9 @@
 """A user's world, opened for each test and closed with all its processes."""
 
 import pytest
-from hosts import SSHD
 from world import World
+
+from hosts import SSHD
 
 
 @pytest.fixture

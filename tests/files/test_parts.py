@@ -108,7 +108,7 @@ def test_handles_stay_few_however_deep_and_wide(folder):
 def test_a_state_folder_that_is_a_symlink_is_refused(folder):
     os.mkdir(folder + b"/elsewhere")
     os.makedirs(folder + b"/root")
-    os.symlink(folder + b"/elsewhere", folder + b"/root/.afield")
+    os.symlink(folder + b"/elsewhere", os.path.join(folder, b"root", b".afield"))
     root = Root(folder + b"/root")
     with pytest.raises(errors.FilesError):
         State(root)

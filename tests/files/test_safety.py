@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from afield import errors
-from afield.testing.files import entries, op, put
+from afield.testing.files import op, put
 
 
 def write(path, content=b"x"):

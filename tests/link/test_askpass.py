@@ -4,6 +4,7 @@ import asyncio
 import os
 import stat
 import subprocess
+import tempfile
 
 import pytest
 
@@ -20,11 +21,18 @@ def ask_like_ssh(askpass, prompt, *, kind="", token=None):
     )
 
 
+@pytest.fixture
+def folder():
+    """A folder with a short path: a socket's path has 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="ask-") as path:
+        yield path
+
+
 def run(ask, *questions, folder):
     """Put the questions one after the other while serving; gives the results and whether the folder is gone afterwards."""
 
     async def main():
-        askpass = Askpass(str(folder))
+        askpass = Askpass(folder)
         await askpass.serve(ask)
         try:
             results = [await asyncio.to_thread(ask_like_ssh, askpass, *args, **options) for args, options in questions]
@@ -35,52 +43,52 @@ def run(ask, *questions, folder):
     return asyncio.run(main())
 
 
-def test_an_answer_reaches_ssh_and_leaves_no_file(tmp_path):
+def test_an_answer_reaches_ssh_and_leaves_no_file(folder):
     seen = []
 
     async def ask(prompt, secret):
         seen.append((prompt, secret))
         return "hünter 2"
 
-    (result,), _ = run(ask, (("dev@gpu1's password: ",), {}), folder=tmp_path)
+    (result,), _ = run(ask, (("dev@gpu1's password: ",), {}), folder=folder)
     assert (result.returncode, result.stdout.decode()) == (0, "hünter 2\n")
     assert seen == [("dev@gpu1's password: ", True)]
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(folder) == []
 
 
-def test_a_question_that_is_given_up_fails_for_ssh_and_is_remembered(tmp_path):
+def test_a_question_that_is_given_up_fails_for_ssh_and_is_remembered(folder):
     async def ask(_prompt, _secret):
         raise Cancelled("no")
 
-    (result,), askpass = run(ask, (("Password: ",), {}), folder=tmp_path)
+    (result,), askpass = run(ask, (("Password: ",), {}), folder=folder)
     assert (result.returncode, result.stdout) == (1, b"")
     assert askpass.refused
 
 
-def test_without_the_token_nobody_is_asked(tmp_path):
+def test_without_the_token_nobody_is_asked(folder):
     asked = []
 
     async def ask(prompt, _secret):
         asked.append(prompt)
         return "secret"
 
-    (result,), _ = run(ask, (("Password: ",), {"token": "0" * 32}), folder=tmp_path)
+    (result,), _ = run(ask, (("Password: ",), {"token": "0" * 32}), folder=folder)
     assert (result.returncode, result.stdout, asked) == (1, b"", [])
 
 
 @pytest.mark.parametrize(("answer", "code"), [("yes", 0), ("no", 1)])
-def test_a_confirmation_is_an_exit_status(tmp_path, answer, code):
+def test_a_confirmation_is_an_exit_status(folder, answer, code):
     async def ask(_prompt, secret):
         assert not secret
         return answer
 
-    (result,), _ = run(ask, (("Allow use of key?",), {"kind": "confirm"}), folder=tmp_path)
+    (result,), _ = run(ask, (("Allow use of key?",), {"kind": "confirm"}), folder=folder)
     assert result.returncode == code
 
 
-def test_the_socket_and_its_folder_are_for_the_user_alone(tmp_path):
+def test_the_socket_and_its_folder_are_for_the_user_alone(folder):
     async def main():
-        askpass = Askpass(str(tmp_path))
+        askpass = Askpass(folder)
         modes = [
             stat.S_IMODE(os.stat(path).st_mode)
             for path in (askpass.folder, askpass.env()["AFIELD_ASKPASS_SOCKET"], askpass.helper)

@@ -38,6 +38,8 @@ Subsystem sftp /usr/lib/openssh/sftp-server
 _WAYS = {
     "key": "",
     "password": "PasswordAuthentication yes\nPubkeyAuthentication no\nKbdInteractiveAuthentication no\n",
+    "only key": "PasswordAuthentication no\nKbdInteractiveAuthentication no\n",
+    "password or key": "PasswordAuthentication yes\nPubkeyAuthentication yes\nKbdInteractiveAuthentication no\n",
     "2fa": "UsePAM yes\nPasswordAuthentication no\nKbdInteractiveAuthentication yes\nAuthenticationMethods keyboard-interactive\n",
     "key+otp": "UsePAM yes\nPasswordAuthentication no\nKbdInteractiveAuthentication yes\nAuthenticationMethods publickey,keyboard-interactive\n",
 }
@@ -225,7 +227,7 @@ class Host:
         run("tc", "-n", self.lab.prefix + "sw", "qdisc", "replace", "dev", f"{self.name}-net0", *shape)
 
     def authentication(self, way):
-        """Log in by ``key``, ``password``, ``2fa`` (password and one-time code) or ``key+otp`` from now on."""
+        """Log in by ``key``, ``password``, ``only key``, ``password or key``, ``2fa`` (password and one-time code) or ``key+otp`` from now on."""
         self.way = way
         self.run("chpasswd", input=f"{USER}:{PASSWORD}\n")
         keep = [

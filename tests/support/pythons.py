@@ -13,10 +13,27 @@ def _candidates():
         found = shutil.which(f"python3.{minor}")
         if found:
             yield found
-    versions = os.path.join(os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv")), "versions")
-    with_folder = sorted(os.listdir(versions)) if os.path.isdir(versions) else []
-    yield from (os.path.join(versions, name, "bin", "python") for name in with_folder if name.startswith("3."))
+    names = (os.path.join(folder, "bin", "python") for folder in _folders())
+    yield from (name for name in names if os.path.basename(os.path.dirname(os.path.dirname(name))).startswith("3."))
     yield from ("/usr/bin/python3", "python3")
+
+
+def _folders():
+    """The installed versions of pyenv, whoever's home we have; its shims on PATH need not start any."""
+    versions = os.path.join(os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv")), "versions")
+    return [os.path.join(versions, name) for name in sorted(os.listdir(versions))] if os.path.isdir(versions) else []
+
+
+@functools.cache
+def python2():
+    """Path of a Python 2 that starts, or None."""
+    names = [os.path.join(folder, "bin", "python2") for folder in _folders()]
+    for path in [*names, shutil.which("python2"), shutil.which("python2.7")]:
+        if path and os.access(path, os.X_OK):
+            done = subprocess.run([path, "-c", "pass"], capture_output=True, timeout=20, check=False)
+            if done.returncode == 0:
+                return path
+    return None
 
 
 @functools.cache

@@ -46,7 +46,11 @@ def processes_with(text):
 
 
 def command_line(pid):
-    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    """The words of a process; of one that just ended, one empty word."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return [b""]
 
 
 class World:

@@ -131,6 +131,22 @@ def test_a_file_against_a_folder_is_one_conflict(pair):
     asyncio.run(body())
 
 
+def test_what_stands_in_the_folder_comes_over_when_the_file_gives_way(pair):
+    (pair.here / "e").write_text("a file")
+    (pair.there / "e" / "deep").mkdir(parents=True)
+    (pair.there / "e" / "deep" / "a").write_text("in a folder")
+
+    async def body():
+        async with pair.up() as session:
+            assert [conflict.path for conflict in session.conflicts()] == [b"e"]
+            (pair.here / "e").unlink()
+            await session.flush()
+            assert not session.conflicts()
+            assert pair.equal()[b"e/deep/a"][1] == b"in a folder"
+
+    asyncio.run(body())
+
+
 @pytest.mark.parametrize(
     ("mode", "here", "there"),
     [

@@ -157,7 +157,7 @@ def test_a_large_first_sync_asks_and_names_the_biggest_folders(pair):
                 await session.start()
             assert caught.value.details["files"] == 2
             assert caught.value.details["bytes"] == 5010
-            assert caught.value.details["biggest"][0] == [b"data", 1, 5000]
+            assert caught.value.details["biggest"][0] == ["data", 1, 5000]
             assert "data/" in caught.value.text
             assert pair.tree("there") == {}
             with pytest.raises(NeedsConfirmation):

@@ -45,7 +45,7 @@ def test_local_gives_the_place_a_home_of_its_own(monkeypatch):
     dial = plugins.transport_for("local:///srv/box").command(None, "STARTER")
     assert dial.argv == [sys.executable, "-I", "-S", "-c", "STARTER"]
     assert dial.env is not None
-    assert dial.env["AFIELD_HOME"] == "/srv/box"
+    assert dial.env["AFIELD_HOME"] == dial.env["HOME"] == "/srv/box"
     assert "PYTHONPATH" not in dial.env
 
 

@@ -14,7 +14,7 @@ from afield.tree.entries import Entry, Node, Stat, decode_entries, encode_entrie
 
 names = st.binary(min_size=1, max_size=8).filter(lambda part: part not in (b".", b"..") and not {0, 0x2F} & set(part))
 paths = st.lists(names, min_size=1, max_size=4).map(b"/".join)
-u64, i64 = st.integers(0, 2**64 - 1), st.integers(-(2**63), 2**63 - 1)
+u63, u64, i64 = st.integers(0, 2**63 - 1), st.integers(0, 2**64 - 1), st.integers(-(2**63), 2**63 - 1)
 nodes = st.one_of(
     st.just(E.FOLDER),
     st.just(E.OTHER),
@@ -23,7 +23,7 @@ nodes = st.one_of(
         Node, st.just("l"), st.just(False), st.binary(min_size=1, max_size=20).filter(lambda text: b"\0" not in text)
     ),
 )
-stats = st.builds(Stat, u64, i64, u64, i64)
+stats = st.builds(Stat, u63, i64, u64, i64)
 pairs = st.lists(st.tuples(paths, st.builds(Entry, nodes, stats)), max_size=30)
 
 

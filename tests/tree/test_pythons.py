@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
+import pythons
 
 import afield
-from afield.testing.agent import find_pythons
 
 SCRIPT = pathlib.Path(__file__).with_name("self_check.py")
 PACKAGE = pathlib.Path(afield.__file__).parent.parent
@@ -27,6 +27,6 @@ def expected():
 
 
 @pytest.mark.pythons
-@pytest.mark.parametrize("python", list(find_pythons()), ids=lambda path: "-".join(pathlib.Path(path).parts[-3:-2]))
+@pytest.mark.parametrize("python", pythons.found().values(), ids=[f"3.{minor}" for minor in pythons.found()])
 def test_the_same_input_gives_the_same_output_under_every_python(python, expected):
     assert run(python) == expected

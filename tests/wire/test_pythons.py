@@ -5,20 +5,16 @@ import subprocess
 import sys
 
 import pytest
+import pythons
 
 import afield
 
 SOURCES = pathlib.Path(afield.__file__).parent
-ROOTS = [pathlib.Path.home() / ".pyenv" / "versions", pathlib.Path("/root/.pyenv/versions")]
 
 
-def pythons():
+def pythons_of_this_machine():
     """Give the interpreters from 3.6 on, and this one."""
-    found = {sys.executable}
-    for root in ROOTS:
-        if root.is_dir():
-            found |= {str(path) for path in root.glob("3.*/bin/python")}
-    return sorted(found)
+    return sorted({sys.executable, *pythons.found().values()})
 
 
 SCRIPT = """
@@ -60,7 +56,9 @@ print("good")
 
 
 @pytest.mark.pythons
-@pytest.mark.parametrize("python", pythons(), ids=lambda path: "-".join(pathlib.Path(path).parts[-3:-2]))
+@pytest.mark.parametrize(
+    "python", pythons_of_this_machine(), ids=lambda path: "-".join(pathlib.Path(path).parts[-3:-2])
+)
 def test_two_ends_understand_each_other(python, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")

@@ -47,7 +47,20 @@ def clean(cache: "str", folders: "List[bytes]") -> "List[bytes]":
 
             shutil.rmtree(folder)
         removed.append(folder)
+        _remove_default_parent(folder)
     return removed
+
+
+def _remove_default_parent(folder: "bytes") -> "None":
+    """Remove ``~/afield``, where project folders are put by default, when nothing else is in it."""
+    from afield.agent.spawn import home
+
+    parent = os.path.dirname(folder)
+    if parent == os.path.join(home(), b"afield"):
+        try:
+            os.rmdir(parent)
+        except OSError:
+            pass
 
 
 def clean_cache(cache: "bytes") -> "List[bytes]":

@@ -396,4 +396,5 @@ class Process(Service):
             "state": {"done": "exited", "announced": "exited"}.get(self.state, self.state),
             "attached": self.channel is not None,
             "exit": self.exit_value() if self.status is not None else None,
+            "delivered": self.delivered,
         }

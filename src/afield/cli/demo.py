@@ -17,6 +17,7 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
+from afield.cli.render import plural
 from afield.errors import AfieldError, InternalError
 
 if TYPE_CHECKING:
@@ -115,6 +116,9 @@ class Demo:
 
     def _init(self) -> str:
         words = ["--ssh=" + shlex.join(self._ssh_words)] if self._ssh_words else []
+        if self._place.startswith("local:"):
+            # Not what PATH calls python3: a version manager puts a slow script there, and the table would time that.
+            words += ["--python", os.path.realpath(sys.executable)]
         found = self._json(
             "init",
             self._place,
@@ -126,7 +130,7 @@ class Demo:
             "--json",
         )
         facts = found["found"]["facts"]
-        return f"{facts['user']}@{facts['host']}, {len(facts['pythons'])} Pythons, {facts['cpus']} CPUs"
+        return f"{facts['user']}@{facts['host']}, {plural(len(facts['pythons']), 'Python')}, {plural(facts['cpus'], 'CPU')}"
 
     def _up(self) -> str:
         self._json("up", "--yes", "--json")

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from afield.errors import ConfigError, LinkError, PermissionDenied
+from afield.errors import ConfigError, HostKeyUnknown, LinkError, PermissionDenied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,12 +43,14 @@ class KeySetup:
 
     def run(self) -> dict[str, Any]:
         """Do all steps. Raises ConfigError, LinkError, PermissionDenied, each with a hint."""
-        settings = self._settings()
-        key, made = self._key(settings)
+        key, made = self._key(self._settings().get("identityfile", []))
+        # First: ssh-keygen does not even read a key that others could.
         fixed = self._fix_modes(key)
+        self._public(key)
+        report = {"host": self._target, "key": key, "made": made, "fixed": fixed, "installed": False}
         if self._works(key):
             self._say("the key is accepted already")
-            return {"host": self._target, "key": key, "made": made, "fixed": fixed, "installed": False}
+            return {**report, "offered": self._is_offered(key)}
         self._install(key)
         if not self._works(key):
             raise PermissionDenied(
@@ -56,7 +58,7 @@ class KeySetup:
                 hint="the server may forbid keys, or want its file elsewhere (AuthorizedKeysFile): ask its administrator",
             )
         self._say("logged in with the key alone")
-        return {"host": self._target, "key": key, "made": made, "fixed": fixed, "installed": True}
+        return {**report, "installed": True, "offered": self._is_offered(key)}
 
     def _settings(self) -> dict[str, list[str]]:
         done = self._call([*self._ssh, "-G", self._target])
@@ -70,15 +72,19 @@ class KeySetup:
             settings.setdefault(name.lower(), []).append(value)
         return settings
 
-    def _key(self, settings: dict[str, list[str]]) -> tuple[str, bool]:
-        candidates = [self._wanted] if self._wanted else settings.get("identityfile", [])
-        for candidate in candidates:
-            path = os.path.expanduser(candidate)
+    def _key(self, candidates: list[str]) -> tuple[str, bool]:
+        """Give (private key, whether it was made now): the wanted one, else the first that ssh would offer and that is there."""
+        if self._wanted:
+            candidates = [self._wanted]
+        paths = [os.path.expanduser(candidate) for candidate in candidates]
+        for path in paths:
             if os.path.exists(path):
-                self._public(path)
                 self._say(f"using the key {path}")
                 return path, False
-        path = os.path.expanduser(self._wanted or "~/.ssh/id_ed25519")
+        # A name that ssh offers by itself; one of another type would hold a key that its name does not tell.
+        modern = [path for path in paths if path.endswith("id_ed25519")]
+        named = modern or (paths if len(paths) == 1 else [])
+        path = named[0] if named else os.path.expanduser("~/.ssh/id_ed25519")
         self._make(path)
         return path, True
 
@@ -149,6 +155,14 @@ class KeySetup:
             raise self._explain(problem)
         return done.returncode == 0
 
+    def _is_offered(self, key: str) -> bool:
+        """Tell whether ssh offers this key by itself; when not, say what makes it do so."""
+        done = self._call([*self._ssh, "-o", "BatchMode=yes", "-o", "ControlPath=none", "-T", self._target, "exit 0"])
+        if done.returncode == 0:
+            return True
+        self._say(f"ssh does not offer this key by itself: put `IdentityFile {key}` under the host in ~/.ssh/config")
+        return False
+
     def _install(self, key: str) -> None:
         line = self._public(key)
         self._say(f"installing {key}.pub at {self._target}")
@@ -183,6 +197,11 @@ class KeySetup:
             return LinkError(
                 f"the host key of {self._target} changed",
                 hint="make sure that it is the right host, then: ssh-keygen -R HOST",
+            )
+        if "Host key verification failed" in text:
+            return HostKeyUnknown(
+                f"the host key of {self._target} is not known here, and nobody can be asked about it",
+                hint=f"run this in a terminal, or look at the key and accept it once: ssh {self._target}",
             )
         return LinkError(
             f"ssh to {self._target} failed: {last}", hint="try plain ssh first: afield uses it as it is set up"

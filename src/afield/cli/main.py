@@ -22,6 +22,7 @@ _BROKEN_PIPE = 141  # 128 + SIGPIPE, what a shell reports for a program that a c
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit status; never raises for what a user or a place did."""
     words = sys.argv[1:] if argv is None else argv
+    _open_missing()
     if "_ARGCOMPLETE" in os.environ:
         from afield.cli.completing import complete
 
@@ -30,12 +31,34 @@ def main(argv: list[str] | None = None) -> int:
         status = _dispatch(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our output went away: end quietly, and keep the interpreter from writing to it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # The reader of our output went away: end quietly.
+        _drop_output()
         return _BROKEN_PIPE
     except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")  # behind the ^C, so that the next prompt has a line of its own
         return 130
+    except OSError as error:
+        # What a verb foresees is an AfieldError; what is left is our own output (a full disk, a closed descriptor).
+        _drop_output()
+        return _fail(f"the output cannot be written: {error.strerror}" if error.filename is None else str(error))
     return status
+
+
+def _open_missing() -> None:
+    """Open what the caller closed of 0, 1 and 2, or the first file that is opened would be taken for it."""
+    for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(fd)
+            except OSError:
+                os.open(os.devnull, os.O_WRONLY if fd else os.O_RDONLY)
+            setattr(sys, name, open(fd, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 as long as the process
+
+
+def _drop_output() -> None:
+    """Keep the interpreter from writing to stdout again when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -45,6 +68,8 @@ def _dispatch(words: list[str]) -> int:
         except OSError as error:
             return _usage(f"-C {words[1]}: {error.strerror}")
         words = words[2:]
+    if words[:1] == ["-C"]:
+        return _usage("-C needs a folder\nhint: afield -C FOLDER COMMAND")
     if not words or words[0] in ("-h", "--help", "help"):
         if words[:1] == ["help"] and len(words) > 1:
             return _dispatch([words[1], "--help"])
@@ -82,8 +107,13 @@ def _guarded(action: Callable[[], int]) -> int:
 
 
 def _usage(text: str) -> int:
-    sys.stderr.write(f"afield: {text}\n")
+    _fail(text)
     return 2
+
+
+def _fail(text: str) -> int:
+    sys.stderr.write(f"afield: {text}\n")
+    return 1
 
 
 def _unknown(word: str) -> int:

@@ -60,7 +60,9 @@ def table(rows: Iterable[Iterable[Any]], *, gap: str = "  ") -> str:
 def up_text(project: str, machine: str, done: dict[str, Any]) -> str:
     """What `afield up` did."""
     first = done.get("sync") or {}
-    lines = [f"{project} is up on {machine} ({done.get('place', '')}), in {done.get('folder', '')} there"]
+    place = str(done.get("place") or machine)
+    named = machine if place == machine else f"{machine} ({place})"
+    lines = [f"{project} is up on {named}, in {done.get('folder', '')} there"]
     if first:
         lines.append(synced_text(first))
     return "\n".join(lines)
@@ -171,7 +173,7 @@ def facts_text(facts: dict[str, Any]) -> str:
             "system",
             f"{facts.get('os')}, {facts.get('kernel')}, {facts.get('machine')}, {facts.get('libc') or 'unknown libc'}",
         ],
-        ["processors", f"{facts.get('cpus')}, load {' '.join(str(number) for number in facts.get('load') or [])}"],
+        ["processors", f"{facts.get('cpus')}, load {' '.join(f'{number:.2f}' for number in facts.get('load') or [])}"],
         ["memory", f"{size(memory.get('available') or 0)} free of {size(memory.get('total') or 0)}"],
     ]
     rows += [
@@ -192,26 +194,31 @@ def facts_text(facts: dict[str, Any]) -> str:
     return table(rows)
 
 
-def processes_text(found: list[dict[str, Any]]) -> str:
-    """What runs there."""
+def processes_text(found: list[dict[str, Any]], *, hidden: int = 0) -> str:
+    """What runs there; ``hidden``: how many that ended are left out."""
     if not found:
-        return "nothing runs there"
+        return "nothing runs there" + (f" ({hidden} ended: --all)" if hidden else "")
     rows = [["id", "pid", "state", "started", "command"]]
-    for item in found:
-        command = " ".join(
-            word if isinstance(word, str) else bytes(word).decode("utf-8", "backslashreplace")
-            for word in item.get("argv") or []
-        )
-        rows.append(
-            [
-                str(item.get("id")),
-                str(item.get("pid")),
-                str(item.get("state")),
-                moment(item.get("started") or 0),
-                command[:80],
-            ]
-        )
+    rows += [
+        [str(item.get("id"))[:12], str(item.get("pid")), _state(item), moment(item.get("started") or 0), _command(item)]
+        for item in found
+    ]
     return table(rows)
+
+
+def _state(item: dict[str, Any]) -> str:
+    told = item.get("exit")
+    if not isinstance(told, dict):
+        return str(item.get("state"))
+    return f"killed by {told['killed']}" if "killed" in told else f"exited {told.get('exit')}"
+
+
+def _command(item: dict[str, Any]) -> str:
+    words = [
+        word if isinstance(word, str) else bytes(word).decode("utf-8", "backslashreplace")
+        for word in item.get("argv") or []
+    ]
+    return " ".join(words)[:80]
 
 
 def config_text(folder: str, machine: str, rows: list[dict[str, Any]]) -> str:

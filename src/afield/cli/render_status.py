@@ -66,7 +66,8 @@ def _project(project: dict[str, Any], place: dict[str, Any], now: float) -> list
 def _place(place: dict[str, Any], now: float) -> list[str]:
     name = str(place.get("state") or "idle")
     sign, tint = _SIGNS.get(name, ("?", "yellow"))
-    text = f"link     {colour(sign + ' ' + name, tint)}, {printable(str(place.get('place') or '?'))}"
+    word = "reconnecting" if name in ("dialing", "waiting") and place.get("why") else name
+    text = f"link     {colour(sign + ' ' + word, tint)}, {printable(str(place.get('place') or '?'))}"
     if place.get("latency_ms") is not None and name == "connected":
         text += f", {place['latency_ms']:.1f} ms away"
     lines = [text]
@@ -77,7 +78,7 @@ def _place(place: dict[str, Any], now: float) -> list[str]:
     if place.get("next_try") and name == "waiting":
         lines.append(f"         next try in {ago(place['next_try'] - now)}")
     agent = place.get("agent") or {}
-    if agent:
+    if agent and name == "connected":
         lines.append(f"agent    {_agent(agent)}")
     return lines
 
@@ -87,7 +88,8 @@ def _agent(agent: dict[str, Any]) -> str:
     if agent.get("rss"):
         parts.append(f"{agent['rss'] / 1e6:.0f} MB")
     if agent.get("processes") is not None:
-        parts.append(f"{agent['processes']} processes")
+        count = int(agent["processes"])
+        parts.append(f"{count} process" if count == 1 else f"{count} processes")
     if agent.get("disk") is not None:
         parts.append(f"{agent['disk'] / 1e6:.1f} MB on disk")
     if agent.get("python"):
@@ -100,7 +102,7 @@ def _sync(sync: dict[str, Any]) -> list[str]:
     if sync.get("mode"):
         words.append(str(sync["mode"]) + _patterns(sync.get("rules") or []))
     if sync.get("files") is not None:
-        words.append(f"{sync['files']:,} files")
+        words.append("1 file" if sync["files"] == 1 else f"{sync['files']:,} files")
     lines = [f"  sync     {printable(', '.join(words))}"]
     if sync.get("why"):
         lines.append(f"           {printable(str(sync['why']))}")

@@ -38,6 +38,8 @@ def printable(text: str) -> str:
     return "".join(
         c
         if c in "\n\t" or (c.isprintable() and not "\ud800" <= c <= "\udfff")
+        else f"\\x{ord(c) - 0xDC00:02x}"
+        if "\udc80" <= c <= "\udcff"  # a byte of a name that is not UTF-8 (PEP 383)
         else c.encode("unicode_escape", "backslashreplace").decode()
         for c in text
     )
@@ -73,16 +75,16 @@ class Terminal:
             sys.stderr.write(printable(text) + "\n")
 
     def ask(self, text: str, *, secret: bool) -> str:
-        """Ask on the user's terminal, without echo when secret. Raises UsageError without a terminal."""
-        from afield.errors import UsageError
+        """Ask a login's question on the user's terminal, without echo when secret. Raises PermissionDenied without a terminal."""
+        from afield.errors import PermissionDenied
 
         self.end_progress()
         try:
             with open("/dev/tty", "r+b", buffering=0):
                 pass
         except OSError:
-            raise UsageError(
-                f"a question needs a terminal: {text.strip()}",
+            raise PermissionDenied(
+                f"the login asks a question and there is no terminal: {text.strip()}",
                 hint="run this in a terminal once, or set up a key login: afield keys setup HOST",
             ) from None
         if secret:

@@ -119,6 +119,10 @@ def load_project(start: str | None = None, *, user_file: str | None = None) -> P
     if not isinstance(name, str) or not name or "/" in name or "\0" in name:
         raise ConfigError(f"{path}: name expects a text without '/', got {name!r}")
     machines = _machines(data, path, user, user_path, name, folder)
+    if not machines:
+        raise ConfigError(
+            f"{path} names no machine", hint="add one with: afield init ssh://user@host   (or local:// to try it here)"
+        )
     default = data.get("machine")
     if default is not None and default not in machines:
         raise ConfigError(f"{path}: machine = {default!r} is not one of [machines.…]: {', '.join(machines) or 'none'}")

@@ -127,7 +127,14 @@ def check_value(setting: Setting, value: Any, where: str) -> Any:
 
 def unknown_key(key: str, known: list[str], where: str) -> ConfigError:
     """Make the error for a key that is in no table, with the nearest known one as the hint."""
-    near = difflib.get_close_matches(key, known, n=1)
+    plain = key.replace("_", "-")
+    elsewhere = [setting for setting in SETTINGS if setting.section and plain == setting.name and plain not in known]
+    if elsewhere:
+        return ConfigError(
+            f"{where}: unknown setting {key!r}",
+            hint=f"it belongs to [{elsewhere[0].section}]: write {elsewhere[0].key} = …",
+        )
+    near = difflib.get_close_matches(plain, known, n=1)
     hint = f"did you mean {near[0]}?" if near else "known: " + ", ".join(known)
     return ConfigError(f"{where}: unknown setting {key!r}", hint=hint)
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 CARRIED = ("SSH_AUTH_SOCK", "KRB5CCNAME")
 # A daemon answers hello in well under a second on a loaded machine; longer means stopped or hung.
 HELLO_SECONDS = 15.0
+# Longer than the one who starts it waits for the daemon (spawn._READY_SECONDS).
+START_SECONDS = 25.0
 
 
 class Events:
@@ -189,12 +191,27 @@ def connect(*, start: bool = True, dial: tuple[str, str | None] | None = None, c
                 client.request("stop-daemon", timeout=HELLO_SECONDS)
         except Cancelled:
             pass
+        except _GoneError:
+            # It was ending already when it took the connection.
+            if fresh or not start:
+                client.close()
+                raise
         except BaseException:
             client.close()
             raise
         client.close()
         _wait_gone()
     raise DaemonError("the daemon of another version does not make room", hint=f"end it with: kill {daemon_pid()}")
+
+
+def stop(*, force: bool) -> dict[str, Any]:
+    """Ask the daemon to end and wait until it has; gives ``stopping`` and what it ``keeps``. Raises DaemonError when none runs."""
+    with connect(start=False) as client:
+        done: dict[str, Any] = client.request("stop-daemon", {"force": force})
+        if done.get("stopping"):
+            # Who starts something now must find no daemon, or a new one.
+            _wait_gone()
+        return done
 
 
 def _greet(client: Client) -> bool:
@@ -234,29 +251,45 @@ def open_socket(timeout: float = 5.0) -> _socket.socket | None:
 
 def start_daemon(dial: tuple[str, str | None] | None = None) -> _socket.socket:
     """Start the daemon unless somebody just did, and return a connection to it. Raises DaemonError."""
-    import fcntl
-
     folder = paths.make_private(paths.run_folder())
     handle = os.open(os.path.join(folder, "start.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         # One starter at a time: twenty shims that find no daemon start one, the others find its socket.
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        sock = open_socket()
-        if sock is not None:
-            return sock
-        reason = spawn.spawn_daemon(dial)
-        deadline = time.monotonic() + 10
-        while (sock := open_socket()) is None:
-            if reason or time.monotonic() > deadline:
+        deadline = time.monotonic() + START_SECONDS
+        while not _lock(handle):
+            if time.monotonic() > deadline:
                 raise DaemonError(
-                    f"the daemon did not start: {reason or 'its socket does not appear'}",
-                    hint=f"see {paths.log_path()}",
+                    f"another command has been starting the daemon for {START_SECONDS:g} s",
+                    hint="is one stopped with Ctrl-Z? End it, or continue it with: fg",
                 )
-            # Only when a daemon that somebody else started has its lock and not yet its socket.
             time.sleep(0.01)
-        return sock
+            if (sock := open_socket()) is not None:
+                return sock
+        if (sock := open_socket()) is not None:
+            return sock
+        for _ in range(3):
+            reason, _, hint = spawn.spawn_daemon(dial).partition("\nhint: ")
+            if (sock := open_socket()) is not None:
+                return sock
+            if reason:
+                break
+            # It was there and is gone: killed at once, or the last one that was just ending.
+        raise DaemonError(
+            f"the daemon did not start: {reason or 'it ended at once, three times'}",
+            hint=hint or f"see {paths.log_path()}",
+        )
     finally:
         os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def daemon_pid() -> str:
@@ -294,8 +327,12 @@ def error_of(value: Any) -> AfieldError:
     return error
 
 
-def _gone(error: OSError | None) -> DaemonError:
+class _GoneError(DaemonError):
+    """The connection ended in the middle of a conversation."""
+
+
+def _gone(error: OSError | None) -> _GoneError:
     why = f": {error.strerror}" if error is not None and error.strerror else ""
-    return DaemonError(
+    return _GoneError(
         f"the daemon went away{why}", hint=f"see {paths.log_path()}; running the command again starts a new one"
     )

@@ -31,7 +31,8 @@ async def down(daemon: Daemon, ask: Ask, args: Args) -> Any:
     target = daemon.projects.get(args["project"], args["machine"])
     stopped = await daemon.projects.down(target)
     stopped += await api_ports.stop_of(daemon, target)
-    if await api_link.let_go(daemon, target, quit_agent=args["stop_agent"]):
+    was_linked = target.place.usable
+    if await api_link.let_go(daemon, target, quit_agent=args["stop_agent"]) and was_linked:
         stopped.append("link")
     return {"stopped": stopped}
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from afield.daemon import api_link, api_ports, folders, syncs
 from afield.daemon.transfers import check_name, open_worker
 from afield.errors import AfieldError, GuardRefused, NoSuchFile, RootMissing
+from afield.sync.notice import amount
+from afield.transports.local import LocalTransport
 
 if TYPE_CHECKING:
     from afield.daemon.conversation import Ask
@@ -26,6 +29,10 @@ _NAMED = 5
 _DEPTH = 64
 # afield's own folder: history, staging, identity.
 _OWN = b".afield"
+# s that an agent without work takes to end at most, on a loaded machine.
+_ENDING = 5.0
+# s between two looks whether an acknowledgement has arrived; it is sent within some 25 ms.
+_ACKNOWLEDGED = 0.05
 
 
 async def clean(daemon: Daemon, ask: Ask, args: Args) -> Any:
@@ -50,9 +57,30 @@ async def clean(daemon: Daemon, ask: Ask, args: Args) -> Any:
     removed += [os.fsdecode(path) for path in told["removed"]]
     for part, _ in found:
         syncs.forget_store(folders.store(target, part.name))
-    if not told.get("kept") and await api_link.let_go(daemon, target, quit_agent=True):
+    transport = target.place.connection.transport
+    kept = await _kept(target, told.get("kept") or [])
+    if not kept and await api_link.let_go(daemon, target, quit_agent=True):
         removed.append("agent")
-    return {"removed": removed, "kept": [row.get("label") for row in told.get("kept") or ()]}
+        if isinstance(transport, LocalTransport):
+            await asyncio.to_thread(_tidy, transport)
+    return {"removed": removed, "kept": [row.get("label") for row in kept]}
+
+
+async def _kept(target: Target, rows: list[Any]) -> list[Any]:
+    """Give what the agent keeps; what has just ended is kept until our acknowledgement of its end is there."""
+    for _ in range(20):
+        if not rows or any(row.get("state") != "exited" for row in rows):
+            break
+        await asyncio.sleep(_ACKNOWLEDGED)
+        rows = (await target.place.connection.call("quit")).get("kept") or []
+    return rows
+
+
+def _tidy(transport: LocalTransport) -> None:
+    """Take the empty folders away that a place on this machine leaves, as soon as its agent has ended. Blocks."""
+    end = time.monotonic() + _ENDING
+    while not transport.tidy() and time.monotonic() < end:
+        time.sleep(0.02)
 
 
 async def _rows(target: Target, part: folders.Part, parts: list[folders.Part]) -> list[Any] | None:
@@ -73,13 +101,12 @@ async def _plan(target: Target, found: list[tuple[folders.Part, list[Any]]]) -> 
     if target.session is not None:
         plan.append("the sync of this project")
     print_of = await target.place.connection.call("footprint")
-    plan.append(
-        f"the agent (process {print_of['pid']}) and its {print_of['files']} files, {print_of['disk'] / 1e6:.1f} MB"
-    )
+    plan.append(f"the agent (process {print_of['pid']}) and its {print_of['files']} files, {amount(print_of['disk'])}")
     for part, rows in found:
         files = [row for row in rows if row[1] == "f"]
         size = sum(row[3] for row in files)
-        plan.append(f"{os.fsdecode(part.there)}: {len(files)} files, {size / 1e6:.1f} MB")
+        noun = "file" if len(files) == 1 else "files"
+        plan.append(f"{os.fsdecode(part.there)}: {len(files)} {noun}, {amount(size)}")
         only_there = await asyncio.to_thread(missing_here, part.here, rows)
         if only_there:
             named = ", ".join(os.fsdecode(path) for path in only_there[:_NAMED])
@@ -111,7 +138,7 @@ def missing_here(folder: bytes, rows: list[Any]) -> list[bytes]:
 def _refusal(part: folders.Part, paths: list[bytes]) -> AfieldError:
     named = ", ".join(os.fsdecode(path) for path in paths[:_NAMED])
     return GuardRefused(
-        f"{len(paths)} files in {os.fsdecode(part.there)} are not here in the same form: {named}",
+        f"of the files in {os.fsdecode(part.there)}, {len(paths)} {'is' if len(paths) == 1 else 'are'} not here in the same form: {named}",
         hint="get them first (`afield get`), keep the folder (`--keep-files`), or remove them too (`--force`)",
         paths=[os.fsdecode(path) for path in paths[:1000]],
     )

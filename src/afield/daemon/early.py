@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from afield.config.load import load_project
-from afield.deploy import bundle, starter
-from afield.link import spawn
+from afield.daemon.login import ask_folder, transport_options
+from afield.link import early
 from afield.link.askpass import Askpass
 from afield.plugins import transport_for
-from afield.transports.base import Dial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,15 +28,7 @@ class Early(NamedTuple):
 
 def start(project: str, machine: str | None) -> Early:
     """Start the dial of a project's machine. Raises AfieldError."""
-    import os
-
-    from afield.daemon.login import ask_folder, transport_options
-
     chosen = load_project(project).machine(machine)
     transport = transport_for(chosen.place, transport_options(chosen))
-    transport.batch = False
     askpass = Askpass(ask_folder())
-    dial = transport.command(None, starter.render(bundle.build()))
-    env = {**(os.environ if dial.env is None else dial.env), **askpass.env()}
-    pid, fd_in, fd_out, fd_err = spawn.spawn(Dial(dial.argv, env, dial.cwd))
-    return Early(chosen, (pid, fd_in, fd_out, fd_err), askpass)
+    return Early(chosen, early.begin(transport, env=askpass.env()), askpass)

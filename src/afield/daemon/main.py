@@ -1,6 +1,6 @@
 """The daemon's start and end.
 
-Order of the start: private folders, the lock (there is one daemon per user), the dial that the starter hinted at (ssh needs
+Order of the start: private folders, the locks (there is one daemon per user), the dial that the starter hinted at (ssh needs
 longer than all the rest, so it runs while Python imports), the socket, the word "ready", then work.
 What must not go in: anything that a running daemon does; asyncio above ``main``.
 """
@@ -12,6 +12,7 @@ import signal
 import sys
 
 from afield.control import paths
+from afield.daemon import locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,13 +28,13 @@ def main(argv: list[str]) -> int:
         paths.make_private(paths.run_folder())
         paths.make_private(paths.state_folder())
         paths.make_private(os.path.dirname(paths.log_path()))
-        lock = take_lock()
-    except Exception as error:
-        tell(ready, str(error))
-        return 1
-    if lock < 0:
+        held = locks.take()
+    except locks.Busy:
         tell(ready, "")
         return 0
+    except Exception as error:
+        tell(ready, _text(error))
+        return 1
     if os.path.isdir(os.path.join(paths.run_folder(), "ask")):
         from afield.daemon import login
 
@@ -42,7 +43,8 @@ def main(argv: list[str]) -> int:
     try:
         return serve(ready, early)
     finally:
-        os.close(lock)
+        for lock in held:
+            os.close(lock)
 
 
 def parse(argv: list[str]) -> tuple[int, tuple[str, str] | None]:
@@ -72,19 +74,9 @@ def close_inherited(keep: int) -> None:
         os.set_inheritable(keep, False)
 
 
-def take_lock() -> int:
-    """Give the handle of the locked ``daemon.lock`` with our pid inside; -1 when another daemon lives."""
-    import fcntl
-
-    handle = os.open(paths.lock_path(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return -1
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)
-    return handle
+def _text(error: Exception) -> str:
+    hint = getattr(error, "hint", None)
+    return f"{error}\nhint: {hint}" if hint else str(error)
 
 
 def tell(ready: int, text: str) -> None:
@@ -120,7 +112,7 @@ def serve(ready: int, early: Early | None) -> int:
     try:
         listener = server.bind(paths.socket_path())
     except Exception as error:
-        tell(ready, str(error))
+        tell(ready, _text(error))
         return 1
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -59,6 +59,7 @@ class Place:
         self._dial: asyncio.Task[None] | None = None
         self._waiting: list[Ask] = []
         self._login: str | None = None
+        self._lost: AfieldError | None = None
         self._logged: tuple[str, str | None] | None = None
         self.connection.on_state.append(self._changed)
         self.connection.on_new_session.append(self._new_agent)
@@ -72,9 +73,7 @@ class Place:
     @property
     def usable(self) -> bool:
         """Whether streams can be opened: connected, or being taken up again with its session."""
-        return self.connected or (
-            isinstance(self.connection.state, link_state.Waiting | link_state.Dialing) and self.connect_ms is not None
-        )
+        return self.connection.can_open
 
     async def ready(self, ask: Ask | None = None) -> None:
         """Wait until the link is up, dialing when it is not; questions go to ``ask``. Raises what explains the failure."""
@@ -197,6 +196,11 @@ class Place:
             if isinstance(now, link_state.Failed)
             else None
         )
+        if isinstance(now, link_state.Dialing):
+            # Why it dials again: what was lost, for as long as it is not back.
+            error = self._lost
+        else:
+            self._lost = error
         if error is not None:
             entry.update(why=str(error), hint=error.hint)
         if isinstance(now, link_state.Waiting):

@@ -15,7 +15,7 @@ from afield.config.load import FILE, SYNC, Machine, default_user_file, load_proj
 from afield.daemon import folders, gits, mapping, memory, syncs
 from afield.daemon.chosen import Chosen
 from afield.daemon.login import place_key
-from afield.errors import AfieldError, Cancelled, LinkError, NoProject, NotUp
+from afield.errors import AfieldError, Cancelled, ConfigError, LinkError, NoProject, NotUp
 from afield.link import state as link_state
 
 if TYPE_CHECKING:
@@ -250,6 +250,18 @@ class Projects:
         """Put the target's entry into the state."""
         self._state.put("projects", target.key, target.describe())
 
+    async def prune(self) -> None:
+        """Forget machines that no afield.toml names any more (an ``init`` that failed), unless something of them is up."""
+        for target in self.all():
+            link = target.place.connection
+            busy = target.session is not None or target.starting is not None or link.streams
+            if busy or isinstance(link.state, link_state.Dialing) or _is_named(target):
+                continue
+            del self._targets[target.folder, target.machine.name]
+            self._state.drop("projects", target.key)
+            if not any(other.place is target.place for other in self.all()):
+                await self._places.drop(target.place)
+
     # ---- up and down
 
     async def up(self, target: Target, ask: Ask | None, answers: syncs.Answers | None = None) -> dict[str, Any]:
@@ -363,6 +375,16 @@ class Projects:
             sessions = folders.take(target)
             await gits.end(target)
             await folders.close(sessions)
+
+
+def _is_named(target: Target) -> bool:
+    try:
+        project = load_project(target.folder)
+    except NoProject:
+        return False
+    except ConfigError:
+        return True  # a file that is being edited
+    return project.folder == target.folder and target.machine.name in project.machines
 
 
 def _stamp(folder: str) -> tuple[Any, ...]:

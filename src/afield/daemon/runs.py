@@ -175,11 +175,12 @@ class Run:
             self._message({"signal": number})
 
     def _message(self, message: dict[str, Any]) -> None:
+        # A program that does not read its input must still get a Ctrl-C.
         if self._stream is None:
             self._early.append(message)
             del self._early[:-64]
         elif not self._stream.closed:
-            self._stream.send_message_nowait(message)
+            self._stream.send_message_nowait(message, urgent=True)
 
     # ---- begin
 

@@ -85,21 +85,11 @@ def ignore_lines(rules: Machine | Folder) -> tuple[str, ...]:
 
 async def check_first(session: Any, machine: Machine, confirm: int | None) -> None:
     """Look at what a first sync would carry. Raises NeedsConfirmation when it is above the machine's limits."""
-    from afield.sync.notice import notice, show
+    from afield.sync.notice import check, notice
 
-    found = await session.preview()
-    files, size, biggest = notice({"op": op, "path": path, "size": size} for _, op, path, size in found.ops)
-    agreed = confirm is not None and size <= confirm
-    if agreed or (size <= machine.ask_above and files <= machine.ask_above_files):
-        return
-    folders = ", ".join(f"{show(top)}/ ({held / 1e6:,.0f} MB)" for top, _, held in biggest)
-    raise NeedsConfirmation(
-        f"the first sync would carry {files:,} files, {size / 1e6:,.0f} MB; the biggest folders: {folders or 'none'}",
-        hint="leave out what is not needed there (.afieldignore), or agree: afield up --yes",
-        files=files,
-        bytes=size,
-        biggest=[[show(top), count, held] for top, count, held in biggest],
-    )
+    plan = await session.preview()
+    found = notice({"op": op, "path": path, "size": size} for _, op, path, size in plan.ops)
+    check(found, confirm, limits=(machine.ask_above, machine.ask_above_files))
 
 
 def has_store(path: str) -> bool:

@@ -12,7 +12,7 @@ import hashlib
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from afield.errors import BadPath, FileFailed, ProtocolError
+from afield.errors import BadPath, FileFailed, NoSuchFile, ProtocolError, WrongKind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,6 +34,13 @@ async def open_worker(target: Target) -> AsyncIterator[Endpoint]:
     endpoint = Endpoint("there", open_there(target.place.connection, b"~"))
     try:
         yield endpoint
+    except NoSuchFile as error:
+        # The worker's own hints are for a sync; here a person named the path.
+        error.hint = "see what is there with `afield ls`; the project's folder is made by `afield up`"
+        raise
+    except WrongKind as error:
+        error.hint = error.hint or "a folder is listed with `afield ls` and copied with `afield get`"
+        raise
     finally:
         await endpoint.close()
 

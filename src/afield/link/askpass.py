@@ -2,22 +2,23 @@
 
 The daemon that runs ssh has no terminal, so ssh calls the program named by SSH_ASKPASS: a script of a few lines in a 0700
 folder that connects to a 0600 socket there, shows a random token from its environment, passes the question and prints the
-answer. Rules: an answer is never logged, stored, or put on a command line; without a token nothing is asked.
+answer. Rules: an answer is never logged, stored, or put on a command line; without a token nothing is asked; asyncio and what
+else is slow to import is loaded when somebody answers, because the first dial starts before that.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import secrets
-import shutil
 import socket
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable
 
 from afield.errors import Cancelled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import asyncio
 
 Ask = Callable[[str, bool], Awaitable[str]]
 
@@ -54,8 +55,8 @@ class Askpass:
     """
 
     def __init__(self, folder: str | None = None) -> None:
-        self.folder = tempfile.mkdtemp(prefix="afield-ask-", dir=folder)  # 0700 by its definition
-        self._token = secrets.token_hex(16)
+        self.folder = _make_folder(folder)
+        self._token = os.urandom(16).hex()
         self._path = os.path.join(self.folder, "socket")
         self.helper = os.path.join(self.folder, "ask")
         self._write_helper()
@@ -87,11 +88,15 @@ class Askpass:
 
     async def serve(self, ask: Ask) -> None:
         """Answer from now on with ``await ask(prompt, secret)``; raising Cancelled there refuses the question."""
+        import asyncio
+
         self._ask = ask
         if self._server is None:
             self._server = await asyncio.start_unix_server(self._connected, sock=self._socket)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        import asyncio
+
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -106,6 +111,8 @@ class Askpass:
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader) -> str | None:
+        from hmac import compare_digest
+
         data = b""
         while len(data) <= _LIMIT:
             piece = await reader.read(_LIMIT)
@@ -114,7 +121,7 @@ class Askpass:
             data += piece
         token, _, rest = data.decode("utf-8", "replace").partition("\0")
         kind, _, prompt = rest.partition("\0")
-        if not secrets.compare_digest(token.encode(), self._token.encode()) or len(data) > _LIMIT:
+        if not compare_digest(token.encode(), self._token.encode()) or len(data) > _LIMIT:
             return None
         if self._ask is None or kind == "none":
             return None  # a notice ("touch the key"): nothing to answer, ssh ends the helper when it is done
@@ -133,6 +140,9 @@ class Askpass:
 
     async def close(self) -> None:
         """End the socket and the open questions, and remove the folder."""
+        import asyncio
+        import shutil
+
         for task in list(self._tasks):
             task.cancel()
         if self._server is not None:
@@ -141,6 +151,19 @@ class Askpass:
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=1)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _make_folder(parent: str | None) -> str:
+    """Make a new 0700 folder with an unguessable name (eight characters: the socket's path has a limit)."""
+    if parent is None:
+        from tempfile import gettempdir
+
+        parent = gettempdir()
+    while True:
+        folder = os.path.join(parent, f"afield-ask-{os.urandom(4).hex()}")
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+            return folder
 
 
 def is_secret(prompt: str, kind: str = "") -> bool:

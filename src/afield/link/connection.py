@@ -1,13 +1,15 @@
 """The link to one place: dials, notices when it is lost, dials again and goes on where it was.
 
 Rules: one task (``_run``) walks the states of ``state.py``; a cut costs time and nothing else; a place that refuses us for a
-lasting reason is not asked again; a session that the agent does not know ends every stream with SessionGone and a new one begins.
+lasting reason is not asked again; a session that the agent does not know ends every stream with SessionGone and a new one begins;
+whatever ends the walk, foreseen or not, ends it in a state with an error that ``open`` raises and a status page shows.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import random
 import time
@@ -28,6 +30,8 @@ from afield.wire.retry import Retry
 
 SETTLED = 10.0  # s that a link must hold before the waits between dials start from the shortest again
 BYE_WAIT = 1.0  # s for the last bytes and the end of ssh when we close
+
+log = logging.getLogger(__name__)
 
 _clock = getattr(time, "CLOCK_BOOTTIME", None)
 
@@ -95,7 +99,10 @@ class Connection:
             if self._runner is None or self._runner.done():
                 self._runner = self._loop.create_task(self._run())
             self._hurry.set()
-            outcome = await changed
+            # The walk itself as well: one that was cancelled has no last word.
+            ends: set[asyncio.Future[Any]] = {changed, self._runner}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            outcome = changed.result() if changed.done() else state.Idle()
         finally:
             self.on_state.remove(look)
         if isinstance(outcome, state.Failed):
@@ -158,10 +165,12 @@ class Connection:
             self._adopted = None
         if self._beat:
             self._beat.cancel()
-        await self._drop_carrier(BYE_WAIT)
-        if self._askpass is not None:
-            await self._askpass.close()
-        self._set("close", state.Idle())
+        try:
+            await self._drop_carrier(BYE_WAIT)
+            if self._askpass is not None:
+                await self._askpass.close()
+        finally:
+            self._set("close", state.Idle())
 
     def statistics(self) -> dict[str, Any]:
         """Give what a status page shows: state, latency (s), the agent's Python, the link's counters."""
@@ -174,6 +183,13 @@ class Connection:
             "pid": None if self._carrier is None else self._carrier.pid,
             "link": self._session.link.statistics(),
         }
+
+    @property
+    def can_open(self) -> bool:
+        """Whether a stream can be opened now: connected, or dialing again for a session that the agent knew."""
+        return isinstance(self.state, state.Connected) or (
+            isinstance(self.state, state.Waiting | state.Dialing) and self._session.was_established
+        )
 
     @property
     def streams(self) -> int:
@@ -189,10 +205,36 @@ class Connection:
 
     def _set(self, event: str, new: state.State) -> None:
         self.state = state.check(self.state, event, new)
+        self._tell(new)
+
+    def _tell(self, new: state.State) -> None:
         for callback in list(self.on_state):
-            callback(new)
+            try:
+                callback(new)
+            except Exception:
+                log.exception("a callback for the state of the link to %s failed", self.transport.describe())
 
     async def _run(self) -> None:
+        try:
+            await self._walk()
+        except Exception as error:
+            log.exception("the link to %s failed", self.transport.describe())
+            # Not through the table: it may be what was broken.
+            self.state = state.Failed(self._unforeseen(error))
+            with contextlib.suppress(Exception):
+                await self._drop_carrier(0.0)
+            self._begin_anew(str(error))
+            self._tell(self.state)
+
+    def _unforeseen(self, error: Exception) -> AfieldError:
+        if isinstance(error, AfieldError):
+            return error
+        return errors.InternalError(
+            f"the link to {self.transport.describe()} failed: {type(error).__name__}: {error}",
+            hint="try again; if it happens again, report it with the output of `afield daemon log`",
+        )
+
+    async def _walk(self) -> None:
         first = not self._session.was_established
         attempt = 0
         self._start_beat()
@@ -205,6 +247,8 @@ class Connection:
                 opened = await self._dial()
             except AfieldError as failure:
                 error = failure
+                if isinstance(error, errors.ProtocolError):
+                    self._begin_anew(f"the link to {self.transport.describe()} was given up: {error.text}")
                 if state.event_after_failure(error, first=first) == "fail":
                     self._set("fail", state.Failed(error))
                     return
@@ -212,6 +256,8 @@ class Connection:
                 first = False
                 error = await self._hold(opened)
                 attempt = 0
+                if isinstance(error, errors.OurFault):
+                    self._begin_anew(f"the link to {self.transport.describe()} was given up: {error.text}")
                 if isinstance(error, state.PERMANENT):
                     self._set("fail", state.Failed(error))
                     return
@@ -273,15 +319,14 @@ class Connection:
             heard=self._heard,
         )
 
+    def _begin_anew(self, why: str) -> None:
+        """Leave the session as it is: its streams end here; what runs there can be attached in the next one."""
+        old, self._session = self._session, self._new_session()
+        old.close_streams(errors.SessionGone(why, hint="`afield processes` shows what the agent still keeps"))
+
     def _give_up_session(self) -> None:
         place = self.transport.describe()
-        old, self._session = self._session, self._new_session()
-        old.close_streams(
-            errors.SessionGone(
-                f"the agent at {place} was ended or restarted: what ran in the session there is over",
-                hint="start it again; `afield status` shows what the agent still keeps",
-            )
-        )
+        self._begin_anew(f"the agent at {place} was ended or restarted: what ran in the session there is over")
         for callback in list(self.on_new_session):
             self._loop.call_soon(self._when_connected, callback)
 

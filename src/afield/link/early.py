@@ -16,9 +16,12 @@ from afield.transports.base import Dial, Transport
 def command(
     transport: Transport, python: str | None = None, *, fresh: bool = False, env: Mapping[str, str] | None = None
 ) -> Dial:
-    """Give what opens the stream to the agent; ``env`` is added to its environment (an askpass's)."""
+    """Give what opens the stream to the agent; ``env`` (an askpass's) is added to the environment of a carrier.
+
+    A command that becomes the agent itself asks nothing, and all that runs there would inherit the token.
+    """
     dial = transport.command(python, starter.render(bundle.build()), fresh=fresh)
-    if env is None:
+    if env is None or not transport.ends_with_stream:
         return dial
     return Dial(dial.argv, {**(os.environ if dial.env is None else dial.env), **env}, dial.cwd)
 

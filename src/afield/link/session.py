@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from afield.errors import AfieldError, NoSuchProcess, OurFault, from_value
+from afield.errors import AfieldError, InternalError, NoSuchProcess, OurFault, from_value
 from afield.link.carrier import Carrier
 from afield.link.stream import Stream
 from afield.wire import events
@@ -42,6 +42,7 @@ class Session:
         self.streams: dict[int, Stream] = {}
         self.acceptors: dict[int, Accept] = {}
         self.latency: float | None = None
+        self._pong: float | None = None
         self.was_established = False
         self._established, self._refused, self._broken, self._heard = established, refused, broken, heard
         self._carrier: Carrier | None = None
@@ -90,12 +91,20 @@ class Session:
             self._heard(now)
             self.link.receive_data(data, now)
             self._dispatch()
-        except OurFault as error:
-            self._broken(error)
+        except Exception as error:
+            self._fail(error)
             return
         finally:
             self._reading = False
         self.touch()
+
+    def _fail(self, error: Exception) -> None:
+        """Report what ends this session: an unforeseen error must not leave it deaf and unended."""
+        if isinstance(error, OurFault):
+            self._broken(error)
+            return
+        log.error("the session failed", exc_info=error)
+        self._broken(InternalError(f"the session failed: {type(error).__name__}: {error}"))
 
     def touch(self) -> None:
         """Send what was queued, and look at the clock again; called after every operation on the link."""
@@ -108,6 +117,9 @@ class Session:
                 self._flush()
                 if not self._dispatch():
                     break
+        except Exception as error:
+            self._fail(error)
+            return
         finally:
             self._reading = False
         self._arm()
@@ -139,8 +151,8 @@ class Session:
             try:
                 self.link.deadline_passed(now)
                 self._dispatch()
-            except OurFault as error:
-                self._broken(error)
+            except Exception as error:
+                self._fail(error)
                 return
         self.touch()
 
@@ -244,7 +256,9 @@ class Session:
         self._refused(str(event.reason))
 
     def _on_pong(self, event: Any) -> None:
-        self.latency = event.rtt
+        # The shorter of the last two: one ping that waited out a cut, or behind an upload, says nothing of the distance.
+        self.latency = event.rtt if self._pong is None else min(event.rtt, self._pong)
+        self._pong = event.rtt
 
     def _on_bye(self, event: Any) -> None:  # noqa: ARG002 the end of the stream follows and decides
         log.debug("the agent said good-bye")

@@ -83,15 +83,15 @@ class Stream:
         """Say that no more bytes come from this side."""
         self.write_end_nowait()
 
-    def send_message_nowait(self, value: Any) -> None:
-        """Send one value; raises the error that closed the stream."""
+    def send_message_nowait(self, value: Any, *, urgent: bool = False) -> None:
+        """Send one value behind what was written, or (``urgent``) before what still waits; raises the error that closed the stream."""
         self._check_open()
-        self.session.link.send_message(self.id, value)
+        self.session.link.send_message(self.id, value, urgent=urgent)
         self.session.touch()
 
-    async def send_message(self, value: Any) -> None:
-        """Send one value; raises the error that closed the stream."""
-        self.send_message_nowait(value)
+    async def send_message(self, value: Any, *, urgent: bool = False) -> None:
+        """Do the same, to be awaited."""
+        self.send_message_nowait(value, urgent=urgent)
 
     def close(self, error: AfieldError | None = None) -> None:
         """End the stream both ways at once; what the peer sends from now on is dropped."""

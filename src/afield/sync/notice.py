@@ -47,14 +47,22 @@ def check(found: Notice, allowed: int | None, *, limits: tuple[int, int] = (LIMI
         return
     if found.size <= limits[0] and found.files <= limits[1]:
         return
-    folders = ", ".join(f"{show(top)}/ ({size / 1e6:,.0f} MB)" for top, _, size in found.biggest)
+    folders = ", ".join(f"{show(top)}/ ({amount(size)})" for top, _, size in found.biggest)
     raise NeedsConfirmation(
-        f"the first sync would carry {found.files:,} files, {found.size / 1e6:,.0f} MB; the biggest folders: {folders or 'none'}",
-        hint="ignore what is not needed there (.afieldignore), or confirm",
+        f"the first sync would carry {found.files:,} files, {amount(found.size)}; the biggest folders: {folders or 'none'}",
+        hint="leave out what is not needed there (.afieldignore), or agree: afield up --yes",
         files=found.files,
         bytes=found.size,
-        biggest=[[top, count, size] for top, count, size in found.biggest],
+        biggest=[[show(top), count, size] for top, count, size in found.biggest],
     )
+
+
+def amount(size: int) -> str:
+    """Bytes for people, in powers of 1000."""
+    for unit, power in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= power:
+            return f"{size / power:,.0f} {unit}" if size >= 10 * power else f"{size / power:.1f} {unit}"
+    return f"{size} bytes"
 
 
 def show(path: bytes) -> str:

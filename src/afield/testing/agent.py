@@ -13,106 +13,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Self
 
 from afield.deploy.bundle import Bundle, build
 from afield.deploy.reply import Reply, ReplyReader
 from afield.deploy.starter import render
-from afield.errors import AfieldError, from_value
+from afield.errors import AfieldError
+from afield.testing.agent_stream import Stream, give
 from afield.wire import events
 from afield.wire.link import CLIENT, Link
 
 PATIENCE = 20.0  # seconds: a loaded machine with a slow Python; a test that waits longer has failed
-
-
-class Stream:
-    """One stream as the test sees it: what came so far, consumed at once unless ``hold`` is set."""
-
-    def __init__(self, driver: AgentDriver, number: int, header: dict[str, Any]) -> None:
-        self.driver = driver
-        self.id = number
-        self.header = header
-        self.out = bytearray()
-        self.err = bytearray()
-        self.messages: list[Any] = []
-        self.ended = False
-        self.closed = False
-        self.error: AfieldError | None = None
-        self.hold = False
-        self.held = 0
-
-    def take(self, data: memoryview | bytes, err: bool) -> None:
-        """Keep a copy and give the credit back."""
-        (self.err if err else self.out).extend(data)
-        if self.hold:
-            self.held += len(data)
-        else:
-            self.driver.link.consumed(self.id, len(data))
-
-    def release(self) -> None:
-        """Consume what was held back, and everything from now on."""
-        self.hold = False
-        self.driver.link.consumed(self.id, self.held)
-        self.held = 0
-        self.driver.pump(0)
-
-    def send(self, data: bytes) -> None:
-        """Send all of data, waiting for credit; raises TimeoutError."""
-        view = memoryview(data)
-        while view:
-            self.driver.wait(lambda: self.closed or self.driver.link.sendable(self.id) > 0)
-            if self.closed:
-                return
-            count = min(len(view), self.driver.link.sendable(self.id), 65536)
-            self.driver.link.send(self.id, bytes(view[:count]))
-            view = view[count:]
-            self.driver.pump(0)
-
-    def end(self) -> None:
-        """Send the end of input."""
-        self.driver.link.send_end(self.id)
-        self.driver.pump(0)
-
-    def message(self, value: Any) -> None:
-        """Send a message."""
-        self.driver.link.send_message(self.id, value)
-        self.driver.pump(0)
-
-    def close(self) -> None:
-        """Close the stream on purpose."""
-        self.driver.link.close(self.id)
-        self.closed = True
-        self.driver.pump(0)
-
-    def wait_message(self, name: str) -> Any:
-        """Wait for a map with this key and give its value; raises the stream's error when it closes first."""
-
-        def here() -> bool:
-            return self.closed or any(isinstance(m, dict) and name in m for m in self.messages)
-
-        self.driver.wait(here)
-        for message in self.messages:
-            if isinstance(message, dict) and name in message:
-                return message[name]
-        raise self.error or AssertionError(f"the stream closed without {name}: {self.messages}")
-
-    def wait_closed(self) -> Stream:
-        """Wait for the end; raises the stream's error."""
-        self.driver.wait(lambda: self.closed)
-        if self.error is not None:
-            raise self.error
-        return self
-
-    @property
-    def status(self) -> int:
-        """The exit code, or minus the signal, once it is there."""
-        for message in self.messages:
-            if "exit" in message:
-                return int(message["exit"])
-            if "killed" in message:
-                return -int(message["killed"])
-        raise AssertionError(f"no exit yet: {self.messages}")
 
 
 class AgentDriver:
@@ -304,7 +216,7 @@ class AgentDriver:
                 continue
             stream = self.streams.get(getattr(event, "stream", -1))
             if stream is not None:
-                _give(stream, event)
+                give(stream, event)
 
     # streams
 
@@ -401,28 +313,3 @@ def _close(process: subprocess.Popen[bytes]) -> None:
             pipe.close()
         except BrokenPipeError:
             pass
-
-
-def _give(stream: Stream, event: Any) -> None:
-    if isinstance(event, events.Data):
-        stream.take(event.data, event.err)
-    elif isinstance(event, events.Message):
-        stream.messages.append(event.value)
-    elif isinstance(event, events.Ended):
-        stream.ended = True
-    elif isinstance(event, events.Closed):
-        stream.closed = True
-        error: Any = event.error
-        stream.error = from_value(error) if isinstance(error, dict) else error
-
-
-def find_pythons() -> Iterator[str]:
-    """Give the interpreters of this machine that an agent may meet: those of pyenv, and the running one."""
-    seen = set()
-    folder = os.path.expanduser("~/.pyenv/versions")
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    for path in [*(os.path.join(folder, name, "bin", "python") for name in names), sys.executable]:
-        version = path.rpartition("/versions/")[2].split("/")[0]
-        if os.access(path, os.X_OK) and not version.startswith("2.") and os.path.realpath(path) not in seen:
-            seen.add(os.path.realpath(path))
-            yield path

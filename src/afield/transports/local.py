@@ -1,7 +1,12 @@
-"""``local://``: a Python of this machine in a folder of its own; the embedded default, and what the tests and the demo use."""
+"""``local://``: a Python of this machine in a folder of its own; the embedded default, and what the tests and the demo use.
+
+The folder is the home of everything there: ``~`` and HOME of the agent and of its programs, and with it their caches and settings.
+So a place on this machine is as far from the user's own files as another machine is, and goes without a trace.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -9,11 +14,24 @@ from collections.abc import Mapping
 from afield.errors import AfieldError, ConfigError
 from afield.transports.base import Dial, Place
 
+# Settings of our own interpreter would reach every program at the place; the folders would lead out of it.
+_NOT_THERE = frozenset(
+    (
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "__PYVENV_LAUNCHER__",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "XDG_STATE_HOME",
+    )
+)
+
 
 class LocalTransport:
     """Opens the stream to a subprocess.
 
-    ``place.path`` is the folder that stands for the home of afield there; empty: ``$XDG_DATA_HOME/afield/local``.
+    ``place.path`` is the home folder there; empty: ``$XDG_DATA_HOME/afield/local``.
     Options: ``python`` (an absolute path; ours when not given).
     """
 
@@ -33,13 +51,8 @@ class LocalTransport:
         name = python or self._python or sys.executable
         if not name:
             raise ConfigError("this Python does not know its own path", hint="set python = to the absolute path of one")
-        # Settings of our own interpreter would reach every program at the place.
-        env = {
-            key: value
-            for key, value in os.environ.items()
-            if key not in {"PYTHONHOME", "PYTHONPATH", "__PYVENV_LAUNCHER__"}
-        }
-        env["AFIELD_HOME"] = self.home
+        env = {key: value for key, value in os.environ.items() if key not in _NOT_THERE}
+        env["AFIELD_HOME"] = env["HOME"] = self.home
         return Dial([os.path.expanduser(name), "-I", "-S", "-c", starter], env)
 
     def explain(self, status: int | None, stderr: str, noise: str) -> AfieldError:
@@ -51,6 +64,18 @@ class LocalTransport:
     def describe(self) -> str:
         """See Transport.describe."""
         return "local://" + (self.place.path or "")
+
+    def tidy(self) -> bool:
+        """Remove the home folder there when nothing is left in it; False while the agent that ends still has its run folder."""
+        if os.path.exists(os.path.join(self.home, "run")):
+            return False
+        folders = [os.path.join(self.home, ".cache"), self.home]
+        if not self.place.path:
+            folders.append(os.path.dirname(self.home))
+        for folder in folders:
+            with contextlib.suppress(OSError):  # not empty: something of the user's is in it
+                os.rmdir(folder)
+        return True
 
 
 def _default_home() -> str:

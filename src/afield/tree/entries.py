@@ -97,7 +97,7 @@ def stat_from_value(value: "Any") -> "Stat":
     if isinstance(value, list) and len(value) == 4 and all(type(number) is int for number in value):
         stat = Stat(*value)
         times = min(stat.mtime_ns, stat.ctime_ns) >= _I64_LEAST and max(stat.mtime_ns, stat.ctime_ns) <= _I64_MOST
-        if times and 0 <= stat.size <= _U64 and 0 <= stat.ino <= _U64:
+        if times and 0 <= stat.size <= _I64_MOST and 0 <= stat.ino <= _U64:
             return stat
     raise ProtocolError("expected a stat [size, mtime_ns, ino, ctime_ns], got %.100r" % (value,))
 
@@ -209,6 +209,8 @@ def _decode_columns(head: "bytes", rest: "bytes", count: "int") -> "List[Pair]":
     targets = _decode_targets(head[_HEAD.size + names_size : kinds_at], kinds.count(b"l"))
     nodes = _decode_nodes(kinds, rest, targets)
     columns = _decode_numbers(mask, head, kinds_at + count, rest, digests * DIGEST)
+    if count and max(columns[0]) > _I64_MOST:
+        raise ProtocolError("expected sizes of at most 2^63 - 1 bytes, got %d" % max(columns[0]))
     # tuple.__new__ skips the constructor written in Python, which would be most of the time here.
     stats = map(tuple.__new__, repeat(Stat), zip(*columns))  # type: Iterable[Any]
     return list(zip(names, map(tuple.__new__, repeat(Entry), zip(nodes, stats))))

@@ -37,13 +37,15 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         found = ask_plain("log", terminal, lines=args.lines)
         terminal.result(found, "\n".join(found["lines"]))
         return 0
+    from afield.control.client import stop
+
     try:
-        done = ask_plain("stop-daemon", terminal, start=False, force=args.force)
+        done = stop(force=args.force)
     except DaemonError:
         terminal.result({"stopping": False}, "afield is not running")
         return 0
     keeps = done.get("keeps") or []
     terminal.result(
-        done, "stopping" if done.get("stopping") else "still in use: " + ", ".join(str(item) for item in keeps)
+        done, "stopped" if done.get("stopping") else "still in use: " + ", ".join(str(item) for item in keeps)
     )
     return 0 if done.get("stopping") else 1

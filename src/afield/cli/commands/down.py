@@ -1,6 +1,6 @@
 """Stop the sync and the link of this project.
 
-The files stay on both sides. Programs that run there end unless they are kept jobs.
+The files stay on both sides. Programs that run there go on, unless --stop-agent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_machine(parser)
     add_json(parser)
     add_several(parser)
-    parser.add_argument("--stop-agent", action="store_true", help="end the agent there too, at once")
+    parser.add_argument("--stop-agent", action="store_true", help="end the agent there too, and what still runs")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:

@@ -21,7 +21,7 @@ from afield.cli.render import facts_line
 from afield.config import write
 from afield.config.load import FILE, load_project
 from afield.config.schema import check_machine_name
-from afield.errors import ConfigError
+from afield.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from afield.cli.terminal import Terminal
@@ -51,6 +51,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             hint="make a folder for the project, go there, and run afield init again",
         )
     path = os.path.join(folder, FILE)
+    if not args.place.strip():
+        raise UsageError(f"expected a place, got {args.place!r}", hint="for example ssh://me@gpu1, gpu1 or local://")
     name = check_machine_name(args.name or _name_of(args.place))
     project = os.path.basename(os.path.realpath(folder))
     machine = write.render_machine(
@@ -78,7 +80,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _said(path: str, name: str, found: dict[str, Any] | None) -> str:
-    lines = [f"wrote {path}"]
+    lines = [f"wrote {FILE if os.path.dirname(path) == os.getcwd() else path}"]
     if found is not None:
         lines.append(f"{name}: {facts_line(found.get('facts') or {})}")
         lines.append(f"connected in {found.get('connect_ms', 0):.0f} ms, {found.get('latency_ms', 0):.1f} ms away")

@@ -27,5 +27,6 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     found = ask(
         "ls", args, terminal, path=there_path(args.path), long=args.long or args.json, depth=64 if args.recursive else 1
     )
+    found.sort(key=lambda entry: str(entry["name"]).split("/"))
     terminal.result(found, listing_text(found["entries"] if isinstance(found, dict) else found, long=args.long))
     return 0
