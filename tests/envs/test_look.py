@@ -83,6 +83,14 @@ def test_a_copied_interpreter_needs_its_base(files):
     assert only(files)["broken"] == f"its base {files.root}/base/bin does not exist any more"
 
 
+def test_a_base_with_nothing_but_versioned_names(files):
+    base = files.base("home/me/.pyenv/versions/3.11.9")
+    for name in ("python", "python3"):
+        os.unlink(base / "bin" / name)
+    files.interpreter("home/me/.pyenv/versions/3.11.9/bin/python3.9")
+    assert only(files)["python"] == os.fsencode(base / "bin/python3.11")
+
+
 def test_a_conda_environment_without_python(files):
     files.conda("home/me/miniconda3/envs/r-stuff", python=False)
     found = only(files)

@@ -9,7 +9,7 @@ from afield.envs.modules import paths_of
     ("text", "expected"),
     [
         ("#%Module\nset root /apps/py\nprepend-path PATH $root/bin\n", ["/apps/py/bin"]),
-        ("#%Module\nset version 3.11\nset root \"/apps/py/$version\"\nprepend-path  PATH  ${root}/bin\n", ["/apps/py/3.11/bin"]),
+        ('#%Module\nset version 3.11\nset root "/apps/py/$version"\nprepend-path  PATH  ${root}/bin\n', ["/apps/py/3.11/bin"]),
         ("prepend-path --delim : PATH /x/bin\n", []),
         ("prepend-path MANPATH /x/man\nappend-path PATH /x/bin\n", ["/x/bin"]),
         ("set root [exec pwd]\nprepend-path PATH $root/bin\n", []),
