@@ -77,7 +77,7 @@ class Opening:
         await self.open_side(here)
         if self.picture.store.exists:
             here.begin_watch()
-        await here.scan()
+        await here.scan(everything=self.picture.compare_all)
 
     async def mend(self) -> None:
         """Open the sides that were lost: the base is still what was agreed on."""
