@@ -189,6 +189,11 @@ def connect(*, start: bool = True, dial: tuple[str, str | None] | None = None, c
                 client.request("stop-daemon", timeout=HELLO_SECONDS)
         except Cancelled:
             pass
+        except DaemonError as error:
+            # One that was ending when we came (killed, or out of work): the next one answers.
+            if fresh or not error.details.get("gone"):
+                client.close()
+                raise
         except BaseException:
             client.close()
             raise
@@ -297,5 +302,7 @@ def error_of(value: Any) -> AfieldError:
 def _gone(error: OSError | None) -> DaemonError:
     why = f": {error.strerror}" if error is not None and error.strerror else ""
     return DaemonError(
-        f"the daemon went away{why}", hint=f"see {paths.log_path()}; running the command again starts a new one"
+        f"the daemon went away{why}",
+        hint=f"see {paths.log_path()}; running the command again starts a new one",
+        gone=True,
     )
