@@ -165,21 +165,31 @@ def is_long(found: Outcome) -> bool:
 
 
 def parts(plan: Plan, here: Mapping[bytes, Entry], there: Mapping[bytes, Entry], late: set[bytes]) -> Iterator[Plan]:
-    """Give the parts of a plan, each made when it is its turn; what is no longer as it was decided is put into ``late``."""
+    """Give the parts of a plan, each made when it is its turn; what is no longer as it was decided is put into ``late``.
+
+    What was given is forgotten: the memory is wanted for what is agreed on.
+    """
     found = plan.found
     if found is None:
         yield plan
         return
-    end = max(len(found.to_here), len(found.to_there), len(found.agreed))
-    for start in range(0, end, PART):
-        some = slice(start, start + PART)
-        to_here = [change for change in found.to_here[some] if _stands(change, there, here, late)]
-        to_there = [change for change in found.to_there[some] if _stands(change, here, there, late)]
-        agreed = [(path, node) for path, node in found.agreed[some] if path in here and path in there]
+    while True:
+        to_here = [change for change in _cut(found.to_here) if _stands(change, there, here, late)]
+        to_there = [change for change in _cut(found.to_there) if _stands(change, here, there, late)]
+        agreed = [(path, node) for path, node in _cut(found.agreed) if path in here and path in there]
+        final = not (found.to_here or found.to_there or found.agreed)
         part = Outcome(to_here, to_there, agreed, [])
         made = plan_of(part, here, there, paths=set(), stuck=set(), everything=False)
-        final = start + PART >= end
         yield made._replace(final=final, conflicts=plan.conflicts if final else [], found=None)
+        if final:
+            return
+
+
+def _cut(items: list[Any]) -> list[Any]:
+    """Take the next ones off a list."""
+    some = items[:PART]
+    del items[:PART]
+    return some
 
 
 def _stands(change: Change, source: Mapping[bytes, Entry], target: Mapping[bytes, Entry], late: set[bytes]) -> bool:
