@@ -5,6 +5,7 @@ Run it with `make manual`; a test fails when a page is out of date.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ os.environ["COLUMNS"] = "110"  # argparse wraps by the terminal's width: the pag
 from afield import errors
 from afield.cli.parse import build
 from afield.cli.verbs import GROUPS, TITLES, VERBS
-from afield.config.schema import SETTINGS
+from afield.config.schema import FOLDER_SETTINGS, SETTINGS
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 
@@ -26,8 +27,20 @@ def commands() -> str:
         lines += [f"## {TITLES[group].capitalize()}", ""]
         for verb in VERBS:
             if verb.group == group:
-                lines += [f"### afield {verb.name}", "", "```text", build(verb).format_help().rstrip(), "```", ""]
+                parser = build(verb)
+                lines += [f"### afield {verb.name}", "", "```text", parser.format_help().rstrip(), "```", ""]
+                for name, action in _actions(parser).items():
+                    lines += [f"#### afield {verb.name} {name}", "", "```text", action.format_help().rstrip(), "```", ""]
     return "\n".join(lines)
+
+
+def _actions(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Give the parsers of a verb's own verbs."""
+    found: dict[str, argparse.ArgumentParser] = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found.update(action.choices)
+    return found
 
 
 def settings() -> str:
@@ -59,6 +72,19 @@ def settings() -> str:
     for setting in SETTINGS:
         default = "" if setting.default in (None, (), {}) else f"`{setting.default}`"
         lines.append(f"| `{setting.key}` | {default} | {setting.help} |")
+    lines += [
+        "",
+        "## Further folders",
+        "",
+        "Below `[folders.NAME]` of a project's `afield.toml`, and for one machine below `[machines.MACHINE.folders.NAME]`; see",
+        "[Use several folders and machines](../how-to/folders-and-machines.md).",
+        "",
+        "| setting | default | meaning |",
+        "|---|---|---|",
+    ]
+    for setting in FOLDER_SETTINGS:
+        default = "the project's" if setting.name == "mode" else ""
+        lines.append(f"| `{setting.name}` | {default} | {setting.help} |")
     return "\n".join([*lines, ""])
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -333,3 +334,23 @@ def test_home_and_root_are_refused_there(box, monkeypatch):
         assert "hint: " in err
     assert read(os.environ["HOME"], "precious") == "x"
     assert not os.path.exists(os.path.join(os.environ["HOME"], ".afield"))
+
+
+def test_a_copy_of_the_project_does_not_sync_to_the_same_folder(box, monkeypatch):
+    box.settings()
+    put(box.here, "a.py")
+    box.ok("up")
+    copy = os.path.join(box.folder, "copy")
+    shutil.copytree(box.here, copy)
+    put(copy, "b.py")
+    monkeypatch.chdir(copy)
+    status, _, err = box.call("up")
+    assert status == 3
+    assert "is synced with" in err
+    assert "afield down" in err
+    assert names(box.one) == ["a.py"]
+    monkeypatch.chdir(box.here)
+    box.ok("down")
+    monkeypatch.chdir(copy)
+    box.ok("up")
+    assert names(box.one) == ["a.py", "b.py"]

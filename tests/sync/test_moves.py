@@ -16,9 +16,9 @@ def ops(monkeypatch):
     seen = []
     plain = cycle.carry_out
 
-    async def carry_out(picture, plan, on_progress=None):
+    async def carry_out(picture, plan, progress):
         seen.extend(plan.to_here + plan.to_there)
-        return await plain(picture, plan, on_progress)
+        return await plain(picture, plan, progress)
 
     monkeypatch.setattr(cycle, "carry_out", carry_out)
     return seen
@@ -91,14 +91,14 @@ def test_a_move_that_cannot_be_done_is_sent_instead(pair, ops, monkeypatch):
             ops.clear()
             plain, failed = cycle.carry_out, []
 
-            async def carry_out(picture, plan, on_progress=None):
+            async def carry_out(picture, plan, progress):
                 if any(op["op"] == "move" for op in plan.to_there):
                     failed.append(plan)
                     (pair.there / "b").mkdir()  # in the way, seen by nobody yet
-                    done = await plain(picture, plan, on_progress)
+                    done = await plain(picture, plan, progress)
                     (pair.there / "b").rmdir()
                     return done
-                return await plain(picture, plan, on_progress)
+                return await plain(picture, plan, progress)
 
             monkeypatch.setattr(cycle, "carry_out", carry_out)
             os.rename(pair.here / "a", pair.here / "b")

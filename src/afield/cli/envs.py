@@ -55,6 +55,8 @@ def install(args: argparse.Namespace, terminal: Terminal) -> Any:
     """Install into an environment there; gives what is new. Raises AfieldError."""
     words = requirements.arguments(args.packages, args.files, args.extra, args.group)
     told = ask("env-packages", args, terminal, env=args.env)
+    if told["refused"]:
+        raise EnvFailed(told["refused"], hint="make an environment of your own: afield env create NAME --use")
     if args.direct:
         return _direct(args, terminal, told, words)
     fit = fit_of(told)

@@ -67,7 +67,7 @@ def set_in_machine(existing: str, name: str, key: str, value: str | None) -> str
     The result is read again and must differ in nothing else. Raises ConfigError when the file is written in a way that one
     line cannot change (inline tables, dotted keys).
     """
-    lines = existing.splitlines()
+    lines = existing.rstrip("\n").split("\n")  # a text may hold what splitlines takes for the end of a line
     begin = next((at for at, line in enumerate(lines) if _names_machine(line, name)), None)
     if begin is not None:
         _change(lines, begin, key, value)

@@ -183,7 +183,7 @@ _ROWS = (
         "env-packages",
         1,
         (*_PLACE, Arg("env", "text")),
-        "env, system, packages: list of [name, version, origin], stage: where wheels may be put; without env the one in use",
+        "env, system, packages: list of [name, version, origin], stage (where wheels may be put), refused (why nothing is installed); without env the one in use",
     ),
     Verb(
         "env-create",

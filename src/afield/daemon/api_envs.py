@@ -100,7 +100,13 @@ async def env_packages(daemon: Daemon, ask: Ask, args: Args) -> Any:
     env = await _named(target, found, args["env"])
     stage = os.path.dirname(bytes(found["made"])) + b"/wheels-" + os.urandom(4).hex().encode()
     packages = await _packages(target, env)
-    return {"env": plain(env), "system": found["system"], "packages": packages, "stage": os.fsdecode(stage)}
+    return {
+        "env": plain(env),
+        "system": found["system"],
+        "packages": packages,
+        "stage": os.fsdecode(stage),
+        "refused": refusal(env),
+    }
 
 
 async def _packages(target: Target, env: Env) -> list[list[str]]:
@@ -230,7 +236,8 @@ async def env_install(daemon: Daemon, ask: Ask, args: Args) -> Any:
     target = await linked(daemon, ask, args)
     found = await listing(target)
     env = await _named(target, found, args["env"])
-    may_install(env)
+    if why := refusal(env):
+        raise EnvFailed(why, hint=OWN)
     before = {tuple(row[:2]) for row in await _packages(target, env)}
     program = [bytes(env["python"]), os.fsencode(args["pip"])] if args["pip"] else [bytes(env["python"]), b"-m", b"pip"]
     words = [*program, b"install", b"--no-input", b"--disable-pip-version-check", b"--no-warn-script-location"]
@@ -240,7 +247,7 @@ async def env_install(daemon: Daemon, ask: Ask, args: Args) -> Any:
     words += [os.fsencode(word) for word in (*(args["options"] or ()), *args["requirements"])]
     done = await run_there(target, words, ask=ask, clean=True)
     if args["wheels"] is not None:
-        await run_there(target, [b"rm", b"-rf", b"--", os.fsencode(args["wheels"])], ask=None)
+        await _sweep(target, os.fsencode(args["wheels"]))
     if done.code != 0:
         raise EnvFailed(f"pip there failed in {env['name']}: {done.last or done.code}")
     target.forget_mapping()
@@ -248,13 +255,21 @@ async def env_install(daemon: Daemon, ask: Ask, args: Args) -> Any:
     return {"env": plain(env), "installed": [row for row in after if tuple(row[:2]) not in before]}
 
 
-def may_install(env: Env) -> None:
-    """Refuse what belongs to the system or to everybody. Raises EnvFailed."""
+async def _sweep(target: Target, wheels: bytes) -> None:
+    """Remove what was carried, and what an install that was cut off left a day ago."""
+    await run_there(target, [b"rm", b"-rf", b"--", wheels], ask=None)
+    old = [b"-maxdepth", b"1", b"-name", b"wheels-*", b"-mmin", b"+1440", b"-exec", b"rm", b"-rf", b"--", b"{}", b"+"]
+    await run_there(target, [b"find", os.path.dirname(wheels), *old], ask=None)
+
+
+OWN = "make an environment of your own: afield env create NAME, then afield env use NAME"
+
+
+def refusal(env: Env) -> str | None:
+    """Say why nothing is installed into what belongs to the system or to everybody."""
     if env["kind"] in ("system", "module") or not env.get("writable"):
-        raise EnvFailed(
-            f"{env['name']} ({os.fsdecode(bytes(env['path']))}) is not yours to install into",
-            hint="make an environment of your own: afield env create NAME, then afield env use NAME",
-        )
+        return f"{env['name']} ({os.fsdecode(bytes(env['path']))}) is not yours to install into"
+    return None
 
 
 # ---- remove

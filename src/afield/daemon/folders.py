@@ -13,7 +13,7 @@ import posixpath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.daemon import syncs
-from afield.errors import AfieldError, ConfigError
+from afield.errors import AfieldError, ConfigError, GuardRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -77,6 +77,22 @@ async def make(target: Target, changed: Callable[[], None]) -> dict[str, Any]:
     home = await target.place.home() if needs_home else b""
     parts = parts_of(target.folder, machine, home)
     return {part.name: await syncs.make(target, changed, part, left_out(part, parts)) for part in parts}
+
+
+def check_apart(target: Target, others: Iterable[Target]) -> None:
+    """Raise GuardRefused when another project, or another machine of this one, syncs to the same folder there right now."""
+    theres = {session.settings.there: name for name, session in sessions(target)}
+    for other in others:
+        if other is target or other.place is not target.place:
+            continue
+        for _, session in sessions(other):
+            if session.settings.there in theres:
+                there = os.fsdecode(session.settings.there)
+                raise GuardRefused(
+                    f"{there} on {target.place.text} is synced with {other.folder} (machine {other.machine.name}) already",
+                    hint="give each its own folder there, or stop the other one: afield down",
+                    guard="same-folder",
+                )
 
 
 async def start(target: Target, ask: Ask | None, answers: syncs.Answers) -> dict[str, Any]:

@@ -303,6 +303,7 @@ class Projects:
             made = await folders.make(target, lambda: self.show(target))
             session = target.session = made.pop(folders.OWN)
             target.more = made
+            folders.check_apart(target, self.all())
             told = await folders.start(target, ask, answers)
             target.follow_link()
             target.git = gits.begin(target, session, lambda: self.show(target))

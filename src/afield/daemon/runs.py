@@ -14,7 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from afield.daemon import mapping, run_wire
-from afield.errors import AfieldError, LinkLost, NoSuchProcess, ProtocolError, SessionGone
+from afield.errors import AfieldError, CommandNotFound, LinkLost, NoSuchProcess, ProtocolError, SessionGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -355,6 +355,8 @@ class Run:
                 "the program is not known there any more: the agent or the machine was restarted, or its end was already told",
                 hint="`afield status` shows the place; start the program again",
             )
+        if isinstance(error, CommandNotFound) and self._base is not None:
+            self._base.environment.forget()  # it may have been removed there
         self._refuse(error or ProtocolError("the process ended without a status"))
 
     # ---- the end

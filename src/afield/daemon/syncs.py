@@ -267,6 +267,7 @@ def describe(session: Any) -> dict[str, Any]:
         "problems": status.problems,
         "problems_total": status.problems_total,
         "cycles": status.cycles,
+        "clock": status.clock,
         "notes": list(status.notes),
         "watch": {"here": status.here.watch, "there": status.there.watch},
         "ignored": {

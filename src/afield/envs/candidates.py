@@ -206,8 +206,8 @@ def without_hash(name: "str") -> "str":
     stem, dash, last = name.rpartition("-")
     if dash and last.startswith("py") and last[2:3].isdigit():
         name = stem
-        stem, dash, last = name.rpartition("-")
-    return stem if dash and len(last) == 8 and stem else name
+    # The hash is base64 in its form for URLs: it may hold a dash itself.
+    return name[:-9] if len(name) > 9 and name[-9] == "-" else name
 
 
 def _pipenv(where: "Surroundings") -> "Found":

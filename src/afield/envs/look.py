@@ -3,7 +3,7 @@
 import os
 
 from afield.envs import packages, versions
-from afield.envs.candidates import read_text
+from afield.envs.candidates import is_interpreter, read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,13 +158,23 @@ def read_settings(prefix: "str") -> "Optional[Dict[str, str]]":
 
 def has_program(prefix: "str") -> "bool":
     """Tell whether a folder has a ``bin/python…``, also one that leads nowhere."""
-    return any(os.path.lexists(os.path.join(prefix, "bin", name)) for name in PROGRAMS)
+    return any(os.path.lexists(os.path.join(prefix, "bin", name)) for name in PROGRAMS) or bool(_versioned(prefix))
+
+
+def _versioned(prefix: "str") -> "List[str]":
+    """Give python3.X of a ``bin`` that has no plain name (``make altinstall``), the newest first."""
+    try:
+        names = os.listdir(os.path.join(prefix, "bin"))
+    except OSError:
+        return []
+    return sorted([name for name in names if is_interpreter(name)], key=versions.version_key, reverse=True)
 
 
 def find_program(prefix: "str") -> "Tuple[Optional[str], Optional[str]]":
     """Give (interpreter, None), or (None, why there is none)."""
     reason = "it has no bin/python"
-    for name in PROGRAMS:
+    plain = any(os.path.lexists(os.path.join(prefix, "bin", name)) for name in PROGRAMS)
+    for name in PROGRAMS if plain else _versioned(prefix):
         path = os.path.join(prefix, "bin", name)
         if not os.path.lexists(path):
             continue

@@ -85,7 +85,10 @@ def paths_of(text: "str") -> "List[str]":
             continue
         words = stripped.replace("\t", " ").split(None, 2)
         if len(words) == 3 and words[0] == "set":
-            known[words[1]] = _tcl(words[2], known)
+            value = _tcl(words[2], known)
+            known.pop(words[1], None)
+            if value:
+                known[words[1]] = value
         elif len(words) >= 3 and words[0] in ("prepend-path", "append-path"):
             rest = [word for word in stripped.split() if not word.startswith("--")]
             if len(rest) > 2 and rest[1] == "PATH":

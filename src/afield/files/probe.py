@@ -15,6 +15,8 @@ NETWORK = frozenset(
     "prl_fs osxfs acfs ocfs2 gfs2 quobyte".split()
 )
 FINE_NS = 123456789
+# One letter in two forms (NFC and NFD of the Unicode standard, annex 15).
+COMPOSED, DECOMPOSED = b"\xc3\xa9", b"e\xcc\x81"
 
 
 def probe(state: "int", path: "bytes") -> "Dict[str, Any]":
@@ -29,12 +31,29 @@ def probe(state: "int", path: "bytes") -> "Dict[str, Any]":
     room = os.statvfs(state)
     return {
         "case_sensitive": case,
+        "unicode_exact": _try_unicode(name, state),
         "exec_bit": executable,
         "symlinks": _try_symlink(name, state),
         "mtime_ns": granularity,
         "fs": file_system(path),
         "free": room.f_bavail * room.f_frsize,
     }
+
+
+def _try_unicode(name: "bytes", state: "int") -> "bool":
+    """Tell whether a name in another form of Unicode is another name."""
+    composed, decomposed = name + COMPOSED, name + DECOMPOSED
+    try:
+        os.close(os.open(composed, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=state))
+    except OSError:
+        return True  # names are not UTF-8 there: nothing normalises them
+    try:
+        os.stat(decomposed, dir_fd=state, follow_symlinks=False)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.unlink(composed, dir_fd=state)
 
 
 def _try_file(fd: "int", name: "bytes", state: "int") -> "Tuple[bool, bool, int]":

@@ -4,11 +4,13 @@ Rules: the root itself may be named through symlinks (that is the user's choice)
 home folder and what holds it are refused. Which paths below may be synced is not decided here.
 """
 
+import errno
 import os
 
 from afield.errors import BadPath, RootMissing, RootNotFolder, RootRefused, RootReplaced
 from afield.files.faults import from_os_error, show
 from afield.files.handles import FOLDER, Handles
+from afield.tree.paths import parents
 
 
 def home() -> "bytes":
@@ -43,9 +45,12 @@ def refuse_wide(real: "bytes") -> "None":
 
 
 class Root(Handles):
-    """An open root folder; ``path`` is its real absolute path, ``fd`` its handle, ``device`` its file system."""
+    """An open root folder; ``path`` is its real absolute path, ``fd`` its handle, ``device`` its file system.
 
-    __slots__ = ("created", "path")
+    ``exact``: names that differ name different things (False on file systems that fold case or forms of a letter).
+    """
+
+    __slots__ = ("created", "exact", "path")
 
     def __init__(self, path: "bytes", create: "bool" = False) -> "None":
         """Open ``path`` (``~/`` allowed); with ``create`` make it and its parents when missing.
@@ -66,6 +71,7 @@ class Root(Handles):
         except OSError as error:
             raise from_os_error(error, real)
         self.path = real
+        self.exact = True
         Handles.__init__(self, fd)
 
     def _make(self, real: "bytes") -> "None":
@@ -76,6 +82,16 @@ class Root(Handles):
         except OSError as error:
             raise from_os_error(error, real)
         self.created = True
+
+    def lstat(self, path: "bytes") -> "os.stat_result":
+        """As ``Handles.lstat``; what is written in another way is not what was asked for, also where it would be found."""
+        found = Handles.lstat(self, path)
+        if not self.exact:
+            for each in [path, *parents(path)] if path else []:
+                above, name = self.locate(each)
+                if os.fsdecode(name) not in os.listdir(above):
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), each)
+        return found
 
     def check_place(self) -> "None":
         """Raise RootReplaced when another folder, or none, stands at the path now: two calls of the system."""

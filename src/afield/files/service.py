@@ -4,7 +4,7 @@ Rules: a verb checks its arguments, hands the work to the module that knows it, 
 here reads the pipe. What each verb takes and gives is in files-service.md.
 """
 
-from time import monotonic
+from time import monotonic, time
 
 from afield.errors import AfieldError, FilesError, NoSuchFile, ProtocolError, WrongIdentity
 from afield.files import away, hashes, looking
@@ -93,6 +93,7 @@ def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gener
         raise
     service.extra = [str(line) for line in extra]
     root = service.root
+    root.exact = found["case_sensitive"] and found["unicode_exact"]
     service_identity, identity_new = service.state.identity, service.state.identity_new
     yield None
     return {
@@ -202,6 +203,12 @@ def left_out(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Genera
     return explaining.left_out(service, args, task)
 
 
+def clock(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":  # noqa: ARG001  all verbs are called alike
+    """Verb ``clock``: what time it is here."""
+    yield None
+    return {"now_ns": int(time() * 1e9)}
+
+
 def history(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
     """Verb ``history``: as the done value, or with ``parts`` in parts that fit any record."""
     service.need_root()
@@ -264,6 +271,7 @@ VERBS: "Dict[str, Callable[[Service, Dict[str, Any], Any], Generator[Any, None, 
     "patch": patch,
     "watch": looking.watch,
     "barrier": looking.barrier,
+    "clock": clock,
     "list": away.list_folder,
     "fetch": away.fetch,
     "store": storing,

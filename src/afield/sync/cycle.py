@@ -19,7 +19,7 @@ from afield.sync.transfer import Progress, transfer
 from afield.tree.reconcile import Change, Outcome, reconcile, undecided
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from afield.sync.answers import Result
     from afield.sync.picture import Picture
@@ -42,6 +42,11 @@ class Report(NamedTuple):
     failed: int
     conflicts: int
 
+    def plus(self, part: Report) -> Report:
+        """Add what a part of the same cycle did."""
+        sums = [one + other for one, other in zip(self[1:], part[1:], strict=True)]
+        return Report(self.looked_at, *sums)
+
 
 async def run(
     picture: Picture, *, check: Callable[[Plan], None], on_progress: Callable[[Progress], None] | None = None
@@ -51,8 +56,14 @@ async def run(
     try:
         plan = await decide_all(picture, paths)
         check(plan)
-        results = await carry_out(picture, plan, on_progress)
-        return await remember(picture, plan, results)
+        progress = Progress(on_progress)
+        progress.expect(plan.to_here)
+        progress.expect(plan.to_there)
+        report = Report(len(paths), 0, 0, 0, 0, 0)
+        for part in outcomes.parts(plan, picture.here.tree, picture.there.tree, picture.pending):
+            results = await carry_out(picture, part, progress)
+            report = report.plus(await remember(picture, part, results))
+        return report
     except BaseException:
         picture.pending |= paths
         raise
@@ -84,9 +95,10 @@ async def decide_all(picture: Picture, paths: set[bytes]) -> Plan:
 
 async def scan(picture: Picture) -> set[bytes]:
     """Bring both pictures up to date; gives the paths that have to be looked at."""
-    await together(*(_scan_side(side) for side in (picture.here, picture.there)))
+    await together(*(_scan_side(side, everything=picture.compare_all) for side in (picture.here, picture.there)))
     due = picture.problems.due(picture.now())
-    paths = picture.here.changed | picture.there.changed | picture.pending | due | set(picture.conflicts)
+    sides = () if picture.compare_all else (picture.here.changed, picture.there.changed)
+    paths = picture.pending.union(due, picture.conflicts, *sides)
     again = picture.pending | due
     picture.here.changed, picture.there.changed, picture.pending = set(), set(), set()
     if again and not picture.compare_all:
@@ -113,9 +125,9 @@ def _clash(picture: Picture, path: bytes) -> bool:
     return one is not None and other is not None and (one.node.kind == "d") != (other.node.kind == "d")
 
 
-async def _scan_side(side: Side) -> None:
+async def _scan_side(side: Side, *, everything: bool) -> None:
     if side.needs_scan:
-        await side.scan()
+        await side.scan(everything=everything)
 
 
 async def hash_undecided(picture: Picture, paths: set[bytes]) -> set[bytes]:
@@ -174,13 +186,8 @@ def _possible(side: Side, changes: list[Change]) -> tuple[list[Change], list[Imp
     return possible(changes, side.opened.probe if side.opened is not None else {}, side.tree)
 
 
-async def carry_out(
-    picture: Picture, plan: Plan, on_progress: Callable[[Progress], None] | None = None
-) -> tuple[Done, Done]:
+async def carry_out(picture: Picture, plan: Plan, progress: Progress) -> tuple[Done, Done]:
     """Do what the plan says, on both sides at once; gives what was done here and there."""
-    progress = Progress(on_progress)
-    progress.expect(plan.to_here)
-    progress.expect(plan.to_there)
     in_here, in_there = await together(
         _one_way(picture, picture.there, picture.here, plan.to_here, plan, progress),
         _one_way(picture, picture.here, picture.there, plan.to_there, plan, progress),
@@ -189,7 +196,7 @@ async def carry_out(
 
 
 async def _one_way(
-    picture: Picture, source: Side, target: Side, ops: list[outcomes.Op], plan: Plan, progress: Progress
+    picture: Picture, source: Side, target: Side, ops: Sequence[outcomes.Op], plan: Plan, progress: Progress
 ) -> Done:
     entries = plan.here if source.name == "here" else plan.there
     after: dict[bytes, tuple[Node | None, Stat | None]] = {}
@@ -234,8 +241,9 @@ async def remember(picture: Picture, plan: Plan, results: tuple[Done, Done]) -> 
             await asyncio.to_thread(picture.store.remember, list(rows.items()), gone)
         picture.agree(rows, gone)
         picture.news = list(rows)
-    picture.conflicts = {conflict.path: conflict for conflict in plan.conflicts}
-    picture.compare_all = False
+    if plan.final:
+        picture.conflicts = {conflict.path: conflict for conflict in plan.conflicts}
+        picture.compare_all = False
     picture.sent.difference_update(learned.rows)
     moved = sum(op["size"] for op in (*plan.to_here, *plan.to_there) if op["op"] == "put")
     return Report(

@@ -7,10 +7,12 @@ sync a careful first one, in which nothing is removed. No cycles in here.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from afield.errors import RootMissing, RootReplaced
+from afield.errors import AfieldError, RootMissing, RootReplaced
 from afield.sync.clocks import offset
 from afield.sync.notice import show
 from afield.sync.side import together
@@ -18,7 +20,6 @@ from afield.sync.side import together
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from afield.errors import AfieldError
     from afield.sync.picture import Picture
     from afield.sync.session import Settings
     from afield.sync.side import Opened, Side
@@ -47,6 +48,7 @@ class Opening:
         self._stored: bytes | None = None
         self._asked_store = False
         self._agreed: set[str] = set()
+        self._clock: asyncio.Future[None] | None = None
 
     def agree(self, side: str) -> None:
         """Take that side's folder as it is now."""
@@ -75,7 +77,7 @@ class Opening:
         await self.open_side(here)
         if self.picture.store.exists:
             here.begin_watch()
-        await here.scan()
+        await here.scan(everything=self.picture.compare_all)
 
     async def mend(self) -> None:
         """Open the sides that were lost: the base is still what was agreed on."""
@@ -88,9 +90,6 @@ class Opening:
         known = (self._stored is not None or bool(self.picture.rows)) and side.name not in self._agreed
         wanted = self._identity or (self._stored if side.name in self._agreed else None)
         try:
-            if not side.connected:
-                await side.connect()
-            asked = time.time()
             opened = await side.open(
                 {
                     "create": (side.name == "there" or self.settings.create_here) and not known,
@@ -108,12 +107,19 @@ class Opening:
             if not known:
                 raise
             raise replaced(error, side.name) from error
-        if side.name == "there" and "now_ns" in opened.probe:
-            self.picture.ahead = offset(asked, opened.probe["now_ns"] / 1e9, time.time()).sure
+        if side.name == "there":
+            # Nobody waits for this: a round trip at a moment when the worker has nothing else to do yet.
+            self._clock = asyncio.ensure_future(self._compare_clocks(side))
         self._agreed.discard(side.name)
         self._identity = opened.identity
         if (opened.created or opened.identity_new) and self.picture.rows:
             self._start_over(f"the folder {side.name} is new: compared as at a first sync, nothing is deleted")
+
+    async def _compare_clocks(self, side: Side) -> None:
+        asked = time.time()
+        with contextlib.suppress(AfieldError):
+            told = await side.asked().request("clock")
+            self.picture.ahead = offset(asked, told["now_ns"] / 1e9, time.time()).sure
 
     def _check_same(self, opened: Opened) -> None:
         wanted = self._identity or self._stored

@@ -6,19 +6,24 @@ read here, what the op left there), so that a change in between shows as a chang
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.sync.base import Row
 from afield.tree.entries import FOLDER, Entry, Node, Stat, same
 from afield.tree.plan import ops_for, with_moves
-from afield.tree.reconcile import Conflict, Outcome
+from afield.tree.reconcile import Change, Conflict, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from afield.sync.answers import Result
 
 Op = dict[str, Any]
+
+# A plan of more changes that only add is made, carried out and remembered in parts of so many: what is in memory for an op
+# is more than its file's entry, and a first upload that is cut off goes on where it was.
+PART = 20_000
 
 # Folders have no stat that means anything: it changes with every file in them.
 NO_STAT = Stat(0, 0, 0, 0)
@@ -28,8 +33,8 @@ class Plan(NamedTuple):
     """What one cycle is going to do. ``here`` and ``there``: entries of the planned paths as they were when it was made."""
 
     paths: set[bytes]
-    to_here: list[Op]
-    to_there: list[Op]
+    to_here: Sequence[Op]
+    to_there: Sequence[Op]
     here: dict[bytes, Entry]
     there: dict[bytes, Entry]
     new: dict[bytes, Node | None]
@@ -37,6 +42,31 @@ class Plan(NamedTuple):
     conflicts: list[Conflict]
     stuck: set[bytes]
     everything: bool
+    # False for a part of a plan that is not the last one; what a whole plan of many parts decided.
+    final: bool = True
+    found: Outcome | None = None
+
+
+class Additions(Sequence[Op]):
+    """The ops of changes that only add, made when they are looked at: a million of them need not be in memory.
+
+    What is gone from the source meanwhile is left out.
+    """
+
+    def __init__(self, changes: list[Change], source: Mapping[bytes, Entry]) -> None:
+        self._changes = changes
+        self._source = source
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def __getitem__(self, at: Any) -> Any:
+        return ops_for(self._changes[at], {}, self._source) if isinstance(at, slice) else self[at : at + 1][0]
+
+    def __iter__(self) -> Iterator[Op]:
+        for change in self._changes:
+            if change.path in self._source:
+                yield from ops_for((change,), {}, self._source)
 
 
 class Done(NamedTuple):
@@ -65,6 +95,46 @@ def plan(
     sent: Container[bytes] = (),
 ) -> Plan:
     """Make the ops for a decision, with copies of the entries that they depend on. ``sent``: new files that are no moves."""
+    if is_long(found):
+        return _long(found, here, there, paths=paths, stuck=stuck, everything=everything)
+    return plan_of(found, here, there, paths=paths, stuck=stuck, everything=everything, sent=sent)
+
+
+def _long(
+    found: Outcome,
+    here: Mapping[bytes, Entry],
+    there: Mapping[bytes, Entry],
+    *,
+    paths: set[bytes],
+    stuck: set[bytes],
+    everything: bool,
+) -> Plan:
+    return Plan(
+        paths=paths,
+        to_here=Additions(found.to_here, there),
+        to_there=Additions(found.to_there, here),
+        here={},
+        there={},
+        new={},
+        agreed=found.agreed,
+        conflicts=found.conflicts,
+        stuck=stuck,
+        everything=everything,
+        found=found,
+    )
+
+
+def plan_of(
+    found: Outcome,
+    here: Mapping[bytes, Entry],
+    there: Mapping[bytes, Entry],
+    *,
+    paths: set[bytes],
+    stuck: set[bytes],
+    everything: bool,
+    sent: Container[bytes] = (),
+) -> Plan:
+    """Make the ops for a decision at once."""
     touched = {change.path for change in (*found.to_here, *found.to_there)}
     touched |= {path for path, _ in found.agreed}
     before_here = {path: here[path] for path in touched if path in here}
@@ -84,6 +154,51 @@ def plan(
         stuck=stuck,
         everything=everything,
     )
+
+
+def is_long(found: Outcome) -> bool:
+    """Whether this is done in parts: so many changes that only add, as at a first sync."""
+    changes = (found.to_here, found.to_there)
+    return len(found.to_here) + len(found.to_there) + len(found.agreed) > PART and all(
+        c.old is None for some in changes for c in some
+    )
+
+
+def parts(plan: Plan, here: Mapping[bytes, Entry], there: Mapping[bytes, Entry], late: set[bytes]) -> Iterator[Plan]:
+    """Give the parts of a plan, each made when it is its turn; what is no longer as it was decided is put into ``late``.
+
+    What was given is forgotten: the memory is wanted for what is agreed on.
+    """
+    found = plan.found
+    if found is None:
+        yield plan
+        return
+    while True:
+        to_here = [change for change in _cut(found.to_here) if _stands(change, there, here, late)]
+        to_there = [change for change in _cut(found.to_there) if _stands(change, here, there, late)]
+        agreed = [(path, node) for path, node in _cut(found.agreed) if path in here and path in there]
+        final = not (found.to_here or found.to_there or found.agreed)
+        part = Outcome(to_here, to_there, agreed, [])
+        made = plan_of(part, here, there, paths=set(), stuck=set(), everything=False)
+        yield made._replace(final=final, conflicts=plan.conflicts if final else [], found=None)
+        if final:
+            return
+
+
+def _cut(items: list[Any]) -> list[Any]:
+    """Take the next ones off a list."""
+    some = items[:PART]
+    del items[:PART]
+    return some
+
+
+def _stands(change: Change, source: Mapping[bytes, Entry], target: Mapping[bytes, Entry], late: set[bytes]) -> bool:
+    entry = source.get(change.path)
+    new = change.new
+    good = entry is not None and new is not None and entry.node[:2] == new[:2] and change.path not in target
+    if not good:
+        late.add(change.path)
+    return good
 
 
 def left_by(result: Result, new: Mapping[bytes, Node | None]) -> tuple[tuple[bytes, Node | None, Stat | None], ...]:

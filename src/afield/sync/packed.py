@@ -220,6 +220,12 @@ class SideTree(MutableMapping[bytes, Entry]):
         self._sorted.clear()
         self._count = len(rows)
 
+    def adopt(self, other: SideTree) -> None:
+        """Take over all of another tree that stands on nothing; this one has to be empty, and so have its rows."""
+        self.own = other.own
+        self._sorted = Sorted(self.own)
+        self._count = len(other)
+
     def detach(self, rows: Rows) -> None:
         """Hold all by itself, on the empty ``rows``: the old ones are going to be forgotten. Costs what the tree has."""
         own = {path: self.packed(path) for path in self}

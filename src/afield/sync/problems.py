@@ -57,6 +57,10 @@ class Problems:
         """Note what no retry will change (a kind of file that the side cannot hold)."""
         self._all[side, path] = Problem(side, path, code, text, hint, 1, float("inf"))
 
+    def of(self, code: str) -> set[bytes]:
+        """Paths with a problem of that kind."""
+        return {problem.path for problem in self._all.values() if problem.code == code}
+
     def clear(self, path: bytes) -> None:
         """Forget a path on both sides."""
         if self._all:

@@ -150,10 +150,14 @@ async def _merge(session: Session, conflict: Conflict, *, markers: bool) -> tupl
     """Merge one conflict onto both sides; gives why it could not be, or None, and whether it has markers."""
     picture = session.picture
     try:
-        versions = await _three(session, conflict)
+        # As they are now: events of later changes must not make the merge look like one of those.
+        one, other = picture.here.tree.get(conflict.path), picture.there.tree.get(conflict.path)
+        versions = await _three(session, conflict, one, other)
         if isinstance(versions, str):
             return versions, False
         base, here, there = versions
+        assert one is not None
+        assert other is not None
         merged = await asyncio.to_thread(merging.merge, base or b"", here, there)
         # Without the common text nothing says which side changed a line: only a person can.
         hunks = merged.conflicts if base is not None else max(1, merged.conflicts)
@@ -162,7 +166,6 @@ async def _merge(session: Session, conflict: Conflict, *, markers: bool) -> tupl
             if base is None:
                 count = NO_BASE if conflict.base is not None else "both sides made it, so they have no text in common"
             return f"{count}: edit it, choose a side, or add --markers", False
-        one, other = picture.here.tree[conflict.path], picture.there.tree[conflict.path]
         bit = merged_bit(conflict.base, one.node, other.node)
         # Each is refused when the file is not the one that was merged.
         await write_content(picture.here, conflict.path, merged.text, executable=bit, was=one)
@@ -172,10 +175,11 @@ async def _merge(session: Session, conflict: Conflict, *, markers: bool) -> tupl
     return None, bool(hunks)
 
 
-async def _three(session: Session, conflict: Conflict) -> tuple[bytes | None, bytes, bytes] | str:
+async def _three(
+    session: Session, conflict: Conflict, one: Entry | None, other: Entry | None
+) -> tuple[bytes | None, bytes, bytes] | str:
     """The three texts, or why there are none. The base may be unknown."""
-    picture, path = session.picture, conflict.path
-    one, other = picture.here.tree.get(path), picture.there.tree.get(path)
+    path = conflict.path
     if conflict.kind in WHY:
         return WHY[conflict.kind]
     if one is None or other is None or one.node.kind != "f" or other.node.kind != "f":

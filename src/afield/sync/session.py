@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.errors import (
@@ -244,7 +245,7 @@ class Session:
 
         def check(plan: Plan) -> None:
             if was_first and not picture.rows:
-                found = notice.notice([*plan.to_here, *plan.to_there])
+                found = notice.notice(chain(plan.to_here, plan.to_there))
                 limits = (self.settings.ask_bytes, self.settings.ask_files)
                 notice.check(found, self._allowed, limits=limits)
             self._guard.check(picture, plan)

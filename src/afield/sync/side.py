@@ -19,7 +19,7 @@ from afield.tree.listing import decode_same, encode_known
 from afield.tree.paths import check_or_root, parent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 
     from afield.sync.channel import Maker
 
@@ -140,9 +140,13 @@ class Side:
         self._watch_next = True
         self.needs_scan = True
 
-    async def scan(self) -> None:
-        """Learn the whole tree, by telling what is known of it and hearing the rest. Raises what the worker says; the old picture then stays."""
-        fresh: dict[bytes, Entry] = {}
+    async def scan(self, *, everything: bool = False) -> None:
+        """Learn the whole tree, by telling what is known of it and hearing the rest.
+
+        ``everything``: all is going to be compared, so what is new need not be listed. Raises what the worker says; the old
+        picture then stays.
+        """
+        fresh = SideTree(self.tree.side)
         self.needs_scan = False
         self._during = set()
         known = self._known()
@@ -165,6 +169,10 @@ class Side:
             self.limited = done.get("limited")
         self.unreadable = dict(_lists(done, "errors"))
         self.ignored = done.get("ignored") or {}
+        if everything and not self.tree and not self._during:
+            self.tree.adopt(fresh)
+            self.was_scanned = True
+            return
         same = {path for (path, _), flag in zip(known, flags, strict=True) if flag}
         self._take(self._stale(same, done.get("dropped") or []), fresh)
         self._restore(same)
@@ -208,7 +216,7 @@ class Side:
             self._take([path for path in self.at_or_below(wanted) if not self.hidden(path)], fresh)
         return ignored
 
-    def _take(self, old_paths: list[bytes], fresh: dict[bytes, Entry]) -> None:
+    def _take(self, old_paths: list[bytes], fresh: Mapping[bytes, Entry]) -> None:
         """Take over a scan, but for what events told of meanwhile."""
         told = self._during
         if told:
@@ -284,6 +292,8 @@ class Side:
     def _replace(self, old_paths: Iterable[bytes], fresh: Mapping[bytes, Entry]) -> None:
         """Make ``fresh`` the picture of ``old_paths``; what really differs becomes ``changed``."""
         now = time.monotonic()
+        # Two writes can leave equal stats only where the first was about now: not before the newest of these by much.
+        newest = max((entry.stat.ctime_ns for entry in fresh.values()), default=0) - int(FRESH_SECONDS * 1e9)
         for path in old_paths:
             if path not in fresh:
                 del self.tree[path]
@@ -298,7 +308,8 @@ class Side:
             else:
                 if old != entry:
                     self.changed.add(path)
-                    self._seen[path] = now
+                    if entry.stat.ctime_ns >= newest:
+                        self._seen[path] = now
                 self.tree[path] = self._recalled(path, entry)
         if len(self._seen) > 4096:
             self._fresh()
@@ -345,7 +356,7 @@ def _lists(done: Any, name: str) -> list[Any]:
     return found
 
 
-def _into(entries: dict[bytes, Entry]) -> Callable[[bytes], None]:
+def _into(entries: MutableMapping[bytes, Entry]) -> Callable[[bytes], None]:
     return lambda part: entries.update(decode_entries(part))
 
 

@@ -36,7 +36,7 @@ class SideStatus:
 class Status:
     """``state``: closed, opening, first, live, busy, paused, waiting or guard; ``reason`` says why it is not live.
 
-    ``mode`` holds where none of ``rules`` ([list, pattern]) does.
+    ``mode`` holds where none of ``rules`` ([list, pattern]) does. ``clock``: seconds that the one there is surely ahead.
     """
 
     state: str
@@ -54,6 +54,7 @@ class Status:
     last_cycle: dict[str, Any] | None
     here: SideStatus
     there: SideStatus
+    clock: float
     notes: list[str] = field(default_factory=list)
 
     def to_value(self) -> dict[str, Any]:
@@ -109,5 +110,6 @@ def status(
         last_cycle=None if last is None else {"ago": last[0], "took": last[1], **last[2]._asdict()},
         here=side_status(picture.here),
         there=side_status(picture.there),
+        clock=picture.ahead,
         notes=list(notes),
     )

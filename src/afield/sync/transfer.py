@@ -76,9 +76,10 @@ class Progress:
 
     def expect(self, ops: Sequence[Op]) -> None:
         """Add these ops to the totals."""
-        puts = [op for op in ops if op["op"] == "put"]
-        self.files_total += len(puts)
-        self.bytes_total += sum(op["size"] for op in puts)
+        for op in ops:
+            if op["op"] == "put":
+                self.files_total += 1
+                self.bytes_total += op["size"]
 
     def add(self, files: int, count: int) -> None:
         """Files that ended and bytes that passed."""
