@@ -140,3 +140,25 @@ def test_a_daemon_that_is_stopped_with_its_lock_is_named(sandbox, monkeypatch):
         assert f"kill {first}" in caught.value.hint
     finally:
         os.kill(first, signal.SIGCONT)
+
+
+def test_a_question_that_a_killed_daemon_left_open_is_asked_once_more(sandbox, monkeypatch):
+    from afield.cli.asking import ask_plain
+    from afield.cli.terminal import Terminal
+    from afield.control import client
+    from afield.errors import NoProject
+
+    killed = []
+    line = client.Client._line
+
+    def kill_first(self, timeout):
+        if self._id == 2 and len(killed) < limit:
+            killed.append(sandbox.kill_daemon())
+        return line(self, timeout)
+
+    monkeypatch.setattr(client.Client, "_line", kill_first)
+    for limit, kind, said in ((1, NoProject, "afield.toml"), (3, DaemonError, "went away")):
+        killed.clear()
+        with pytest.raises(kind, match=said):
+            ask_plain("connect", Terminal(), project=sandbox.folder, machine="m")
+        assert len(killed) == min(limit, 2)

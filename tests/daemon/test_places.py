@@ -15,6 +15,7 @@ STAND_IN = """\
 # Takes ssh's place: runs the command line (its last argument) here.
 echo "$$" >> {folder}/dials
 if [ -e {folder}/down ]; then echo "ssh: connect to host far port 22: Connection refused" >&2; exit 255; fi
+while [ -e {folder}/slow ]; do sleep 0.05; done
 if [ -e {folder}/locked ]; then
   answer=$("$SSH_ASKPASS" "me@far's password: ") || exit 255
   if [ "$answer" != sesame ]; then echo "me@far: Permission denied (password)." >&2; exit 255; fi
@@ -159,3 +160,18 @@ def test_two_projects_at_one_place_share_the_link(far):
         assert client.request("disconnect", far.args) == {"closed": False}
         client.request("down", {"project": other})
         assert client.request("status")["places"] == {} or place_of(client)["state"] == "idle"
+
+
+def test_who_waits_for_a_slow_dial_is_told_what_for(far):
+    notes = []
+
+    class Patient(Events):
+        def event(self, event):
+            if "note" in event and not notes:
+                notes.append(event["note"])
+                far.remove("slow")
+
+    far.touch("slow")
+    with far.connect() as client:
+        client.request("connect", far.args, events=Patient(), timeout=60)
+    assert notes == ["dialing ssh://me@far …"]

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     Want = Callable[[int, int], bytes]
 
 
+# Asked twice these give and do what they do when asked once.
+REPEATABLE = frozenset(("connect", "up", "facts", "ls", "processes", "conflicts", "history"))
+
+
 def project_of(args: argparse.Namespace) -> tuple[Project, str]:
     """Load the project of the working folder and the name of the machine in use. Raises NoProject, ConfigError."""
     project = load_project()
@@ -56,13 +60,20 @@ def ask_plain(
 ) -> Any:
     """Ask the daemon anything; None values are left out. Raises AfieldError, DaemonError without a daemon when not start."""
     from afield.cli.faces import Faces
-    from afield.control.client import connect
+    from afield.control.client import GoneError, connect
 
-    with connect(start=start, dial=dial) as client:
-        try:
-            return client.request(verb, fields, events=Faces(terminal, want))
-        finally:
-            terminal.end_progress()
+    tries = 2 if start and verb in REPEATABLE else 1
+    while True:
+        tries -= 1
+        with connect(start=start, dial=dial) as client:
+            try:
+                return client.request(verb, fields, events=Faces(terminal, want))
+            except GoneError:
+                # Killed in the middle: another one is started, once.
+                if not tries:
+                    raise
+            finally:
+                terminal.end_progress()
 
 
 def there_path(text: str) -> str:

@@ -191,7 +191,7 @@ def connect(*, start: bool = True, dial: tuple[str, str | None] | None = None, c
                 client.request("stop-daemon", timeout=HELLO_SECONDS)
         except Cancelled:
             pass
-        except _GoneError:
+        except GoneError:
             # It was ending already when it took the connection.
             if fresh or not start:
                 client.close()
@@ -327,12 +327,12 @@ def error_of(value: Any) -> AfieldError:
     return error
 
 
-class _GoneError(DaemonError):
+class GoneError(DaemonError):
     """The connection ended in the middle of a conversation."""
 
 
-def _gone(error: OSError | None) -> _GoneError:
+def _gone(error: OSError | None) -> GoneError:
     why = f": {error.strerror}" if error is not None and error.strerror else ""
-    return _GoneError(
+    return GoneError(
         f"the daemon went away{why}", hint=f"see {paths.log_path()}; running the command again starts a new one"
     )

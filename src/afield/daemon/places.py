@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from afield.daemon.conversation import Ask
     from afield.daemon.state import State
 
+# s: a login takes a tenth of one to two; who waits longer wants to know for what.
+TELL_AFTER = 3.0
+
 _WORDS = {
     link_state.Idle: "idle",
     link_state.Dialing: "dialing",
@@ -51,8 +54,8 @@ class Place:
         self.connect_ms: float | None = None
         self.footprint: dict[str, Any] = {}
         transport = transport_for(machine.place, transport_options(machine))
-        asking = askpass or Askpass(ask_folder())
-        self.connection = Connection(transport, ask=self._ask, askpass=asking, adopted=adopted)
+        self._asking = askpass or Askpass(ask_folder())
+        self.connection = Connection(transport, ask=self._ask, askpass=self._asking, adopted=adopted)
         self._state = state
         self._log = log
         self._home: asyncio.Task[bytes] | None = None
@@ -80,8 +83,10 @@ class Place:
         self.last_use = time.monotonic()
         if self.connected:
             return
+        teller = None
         if ask is not None:
             self._waiting.append(ask)
+            teller = asyncio.get_running_loop().call_later(TELL_AFTER, self._tell, ask)
         try:
             if self._dial is not None and not self._dial.done():
                 try:
@@ -97,6 +102,13 @@ class Place:
         finally:
             if ask is not None:
                 self._waiting.remove(ask)
+            if teller is not None:
+                teller.cancel()
+
+    def _tell(self, ask: Ask) -> None:
+        """Say what is waited for, unless a question of the login says it already."""
+        if not self._asking.pending and not self.connected:
+            ask.note(f"dialing {self.text} …")
 
     def wake(self) -> None:
         """Dial in the background, unless a person is needed."""

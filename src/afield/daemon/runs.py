@@ -351,8 +351,9 @@ class Run:
             self.channel.close()
             return
         if isinstance(error, NoSuchProcess) and self._resumed:
+            place = getattr(self.project_place(), "text", "the place")
             error = SessionGone(
-                "the program is not known there any more: the agent or the machine was restarted, or its end was already told",
+                f"the program is not known at {place} any more: the agent or the machine was restarted, or its end was already told",
                 hint="`afield status` shows the place; start the program again",
             )
         if isinstance(error, CommandNotFound) and self._base is not None:

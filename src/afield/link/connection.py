@@ -319,14 +319,15 @@ class Connection:
             heard=self._heard,
         )
 
-    def _begin_anew(self, why: str) -> None:
+    def _begin_anew(self, why: str, hint: str = "`afield processes` shows what the agent still keeps") -> None:
         """Leave the session as it is: its streams end here; what runs there can be attached in the next one."""
         old, self._session = self._session, self._new_session()
-        old.close_streams(errors.SessionGone(why, hint="`afield processes` shows what the agent still keeps"))
+        old.close_streams(errors.SessionGone(why, hint=hint))
 
     def _give_up_session(self) -> None:
         place = self.transport.describe()
-        self._begin_anew(f"the agent at {place} was ended or restarted: what ran in the session there is over")
+        why = f"the agent at {place} was ended or restarted: what ran in the session there is over"
+        self._begin_anew(why, "start it again; `afield status` shows the place")
         for callback in list(self.on_new_session):
             self._loop.call_soon(self._when_connected, callback)
 
