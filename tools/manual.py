@@ -30,7 +30,14 @@ def commands() -> str:
                 parser = build(verb)
                 lines += [f"### afield {verb.name}", "", "```text", parser.format_help().rstrip(), "```", ""]
                 for name, action in _actions(parser).items():
-                    lines += [f"#### afield {verb.name} {name}", "", "```text", action.format_help().rstrip(), "```", ""]
+                    lines += [
+                        f"#### afield {verb.name} {name}",
+                        "",
+                        "```text",
+                        action.format_help().rstrip(),
+                        "```",
+                        "",
+                    ]
     return "\n".join(lines)
 
 
