@@ -280,6 +280,7 @@ def describe(session: Any) -> dict[str, Any]:
         "clock": status.clock,
         "notes": list(status.notes),
         "watch": {"here": status.here.watch, "there": status.there.watch},
+        "unwatched": {"here": status.here.unwatched, "there": status.there.unwatched},
         "ignored": {
             "files": status.here.ignored_files,
             "bytes": status.here.ignored_bytes,
