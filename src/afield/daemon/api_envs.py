@@ -291,6 +291,14 @@ async def env_remove(daemon: Daemon, ask: Ask, args: Args) -> Any:
     return {"removed": os.fsdecode(path)}
 
 
+async def tell_made(target: Target, ask: Ask) -> None:
+    """Say which environments stay when everything else of afield goes: they are the user's work."""
+    for env in (await listing(target))["envs"]:
+        if env.get("made"):
+            path = os.fsdecode(bytes(env["path"]))
+            ask.note(f"the environment {path} stays; it goes with: afield env remove {env['name']}")
+
+
 VERBS = {
     "env-list": env_list,
     "env-packages": env_packages,
