@@ -63,7 +63,8 @@ def install(args: argparse.Namespace, terminal: Terminal) -> Any:
     with tempfile.TemporaryDirectory(prefix="afield-wheels-") as folder:
         asked = requirements.asked_names(words, only_pinned=not args.upgrade)
         keep = [(row[0], row[1]) for row in told["packages"] if tags.normalise(row[0]) not in asked and not row[2]]
-        names = download.download(words, folder, fit, keep=keep, options=args.pip, say=terminal.note)
+        get = download.download_or_build if args.build else download.download
+        names = get(words, folder, fit, keep=keep, options=args.pip, say=terminal.note)
         wanted = missing(names, told["packages"])
         for name in set(names) - set(wanted):
             os.unlink(os.path.join(folder, name))
