@@ -55,6 +55,9 @@ def test_create_makes_it_with_a_pip_and_use_writes_one_line(world):
 
 def test_the_shim_follows(world):
     world.afield("up", "--yes")
+    os.utime(world.shim, (1, 1))
+    world.afield("env", "use", "ml")
+    assert os.stat(world.shim).st_mtime > 1
     done = subprocess.run(
         [world.shim, "-c", "import sys; print(sys.prefix)"],
         cwd=world.project,

@@ -77,7 +77,7 @@ def test_status_says_why_a_link_is_down_and_when_the_next_try_is():
                 "place_key": "k",
                 "folder": "~/afield/train",
                 "up": True,
-                "sync": {"state": "paused", "conflicts": 2},
+                "sync": {"state": "paused", "conflicts": 2, "unwatched": {"here": 0, "there": 1200}},
             }
         },
         "forwards": {"1": {"local": "127.0.0.1:8000", "remote": "localhost:8000"}},
@@ -91,6 +91,8 @@ def test_status_says_why_a_link_is_down_and_when_the_next_try_is():
         "hint: is the network up?",
         "paused",
         "2 in conflict",
+        "1,200 folders there have no watch",
+        "fs.inotify.max_user_watches there",
         "127.0.0.1:8000 here → localhost:8000",
         "train.py, running, for 60 s",
         "process 7",

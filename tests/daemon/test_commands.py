@@ -284,3 +284,29 @@ def test_without_an_editor_that_runs_the_variable_is_named(box, monkeypatch):
     status, _, err = box.call("open", "a")
     assert status != 0
     assert "VISUAL" in err
+
+
+def test_conflicts_of_further_folders_are_shown_and_settled_with_the_rest(box):
+    common = os.path.join(box.folder, "common")
+    os.makedirs(common)
+    with open(box.here + "/afield.toml", "a", encoding="utf-8") as file:
+        file.write(f'[folders.common]\nhere = "{common}"\nthere = "{box.place}/common"\n')
+    box.write("here", "own", "mine")
+    box.write("there", "own", "theirs")
+    for path, text in ((common, "mine too"), (box.place + "/common", "theirs too")):
+        os.makedirs(path, exist_ok=True)
+        with open(path + "/x", "w") as file:
+            file.write(text)
+    box.ok("up")
+    status, out, _ = box.call("conflicts")
+    assert status == 1
+    assert "common: x" in out
+    status, out, _ = box.call("diff")
+    assert status == 1
+    assert "-mine too" in out
+    assert "in the folder common:" in out
+    assert "settled common: x" in box.ok("resolve", "--all", "--there")
+    with open(common + "/x") as file:
+        assert file.read() == "theirs too"
+    assert box.read("here", "own") == "theirs"
+    assert box.ok("conflicts") == "no conflicts\n"

@@ -308,6 +308,28 @@ def test_a_guard_while_live_is_shown_and_answered(box, wait):
     assert len(names(box.one)) == 30
 
 
+def test_one_yes_is_enough_and_holds_once(box):
+    box.settings()
+    for number in range(60):
+        put(box.here, f"f{number}")
+    box.ok("up")
+    for number in range(40):
+        os.unlink(os.path.join(box.here, f"f{number}"))
+    box.ok("sync", "--yes")
+    assert len(names(box.one)) == 20
+    for number in range(40, 60):
+        os.unlink(os.path.join(box.here, f"f{number}"))
+    for number in range(30):
+        put(box.here, f"g{number}")
+    box.ok("sync")
+    for number in range(30):
+        os.unlink(os.path.join(box.here, f"g{number}"))
+    status, _, err = box.call("sync")
+    assert status == 3
+    assert "afield sync --yes" in err
+    assert len(names(box.one)) == 30
+
+
 def test_a_folder_of_another_project_is_taken_over_in_words(box):
     box.settings()
     put(box.here, "a.py")

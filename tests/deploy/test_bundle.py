@@ -65,7 +65,7 @@ def test_bundle_that_grew_too_large_is_refused():
 
 def test_nothing_local_travels():
     packages = {name.split(".")[1] for name in build().modules if "." in name}
-    assert packages == {"agent", "envs", "errors", "files", "tree", "wire"}
+    assert packages == {"agent", "envs", "errorbase", "errors", "files", "tree", "wire"}
 
 
 @pytest.mark.pythons

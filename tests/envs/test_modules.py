@@ -52,3 +52,10 @@ def test_folders_are_known_without_a_shell(files):
     files.text("site-modules/python/3.9", "prepend-path PATH /computed/$x/bin\n")
     env = files.found()["module", "python/3.9"]
     assert (env["version"], env["python"], env["broken"]) == ("3.9", None, None)
+
+
+def test_a_name_that_would_be_shell_is_left_out(files):
+    files.variables["MODULEPATH"] = str(files.folder("modulefiles"))
+    files.text("modulefiles/python/3;touch x", "prepend-path PATH /x/bin\n")
+    files.text("modulefiles/python/$(id)", "prepend-path PATH /x/bin\n")
+    assert files.find()["envs"] == []

@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import io
 import os
+import tarfile
 import zipfile
 
 
@@ -27,3 +29,31 @@ def make_wheel(folder, name, version="1.0", *, tag="py3-none-any", requires=(), 
             file.writestr(path, text)
         file.writestr(f"{info}/RECORD", record + f"{info}/RECORD,,\n")
     return file_name
+
+
+# A build backend (PEP 517) inside the source itself: it needs no index.
+_BACKEND = """
+import os, sys
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from wheelhouse import make_wheel
+def build_wheel(folder, *rest):
+    return make_wheel(folder, {name!r}, {version!r}, tag={tag!r})
+def get_requires_for_build_wheel(*rest):
+    return []
+"""
+
+
+def make_source(folder, name, version="1.0", *, tag="py3-none-any"):
+    """Write a source distribution that builds a wheel with that tag."""
+    files = {
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        "backend.py": _BACKEND.format(name=name, version=version, tag=tag),
+    }
+    with open(__file__, encoding="utf-8") as file:
+        files["wheelhouse.py"] = file.read()
+    with tarfile.open(os.path.join(folder, f"{name}-{version}.tar.gz"), "w:gz") as tar:
+        for path, text in files.items():
+            entry = tarfile.TarInfo(f"{name}-{version}/{path}")
+            entry.size = len(text.encode())
+            tar.addfile(entry, io.BytesIO(text.encode()))

@@ -3,10 +3,10 @@
 import os
 
 import pytest
-from wheelhouse import make_wheel
+from wheelhouse import make_source, make_wheel
 
 from afield.errors import EnvFailed, NoWheel
-from afield.wheels.download import bundled_pips, download, explain, pip_wheel
+from afield.wheels.download import bundled_pips, download, download_or_build, explain, pip_wheel
 from afield.wheels.tags import Fit
 
 OLD = Fit("3.8.18", "x86_64", "glibc 2.28")
@@ -23,7 +23,7 @@ def house(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     said = []
 
-    def get(words, fit, **more):
+    def get(words, fit, download=download, **more):
         to = str(tmp_path / f"to{len(os.listdir(tmp_path))}")
         os.makedirs(to)
         return download(words, to, fit, options=["--no-index", "--find-links", folder], say=said.append, **more)
@@ -125,3 +125,23 @@ def test_a_pip_for_an_old_python_is_looked_for(tmp_path, house, monkeypatch):
         pip_wheel(str(to), Fit("3.6.15", "x86_64", "glibc 2.28"), say=lambda text: None)
         == "pip-21.3.1-py3-none-any.whl"
     )
+
+
+def test_what_has_no_wheel_is_built_here_when_asked(house):
+    make_wheel(house.folder, "app", requires=["pure"])
+    make_source(house.folder, "pure")
+    with pytest.raises(NoWheel, match="pure"):
+        house(["app"], ARM)
+    found = house(["app"], ARM, download=download_or_build, keep=[("other", "1.0")])
+    assert found == ["app-1.0-py3-none-any.whl", "pure-1.0-py3-none-any.whl"]
+
+
+def test_what_was_built_for_here_is_not_carried(house):
+    make_source(house.folder, "fast", tag="cp311-cp311-linux_x86_64")
+    with pytest.raises(NoWheel, match="fast has compiled parts"):
+        house(["fast"], ARM, download=download_or_build)
+
+
+def test_a_package_that_is_nowhere_cannot_be_built(house):
+    with pytest.raises(NoWheel, match="no wheel of nothing"):
+        house(["nothing"], ARM, download=download_or_build)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -40,12 +41,21 @@ def use(args: argparse.Namespace, terminal: Terminal, name: str | None) -> Env |
         os.replace(part, path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be changed: {error.strerror}") from None
+    touch_shim(project.folder)
     told = load_project(project.folder).machine(machine)
     if name is None and told.environment is not None:
         terminal.note(f"env = {told.environment!r} still comes from {told.origin['env']}")
     if name is not None and told.python is not None:
         terminal.note(f"python = {told.python!r} in the settings has no effect while an environment is in use")
     return env
+
+
+def touch_shim(project: str) -> None:
+    """Give the shims a new time: editors, uv and virtualenv keep what they learned of an interpreter by its path and time."""
+    folder = os.path.join(project, ".afield", "bin")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            os.utime(os.path.join(folder, name))
 
 
 # ---- install
@@ -63,7 +73,8 @@ def install(args: argparse.Namespace, terminal: Terminal) -> Any:
     with tempfile.TemporaryDirectory(prefix="afield-wheels-") as folder:
         asked = requirements.asked_names(words, only_pinned=not args.upgrade)
         keep = [(row[0], row[1]) for row in told["packages"] if tags.normalise(row[0]) not in asked and not row[2]]
-        names = download.download(words, folder, fit, keep=keep, options=args.pip, say=terminal.note)
+        get = download.download_or_build if args.build else download.download
+        names = get(words, folder, fit, keep=keep, options=args.pip, say=terminal.note)
         wanted = missing(names, told["packages"])
         for name in set(names) - set(wanted):
             os.unlink(os.path.join(folder, name))
@@ -93,7 +104,9 @@ def carry(args: argparse.Namespace, terminal: Terminal, told: Any, folder: str, 
     fields: dict[str, Any] = {"path": stage, "from": folder}  # "from" is a keyword of Python's
     ask("put", args, terminal, **fields)
     pins = ["{}=={}".format(*tags.wheel_name(name)) for name in wheels]
-    return ask("env-install", args, terminal, env=env["path"], wheels=stage, requirements=pins, pip=pip)
+    done = ask("env-install", args, terminal, env=env["path"], wheels=stage, requirements=pins, pip=pip)
+    touch_shim(project_of(args)[0].folder)
+    return done
 
 
 def bring_pip(args: argparse.Namespace, terminal: Terminal, path: str) -> None:

@@ -26,10 +26,15 @@ def conflicts_text(found: list[dict[str, Any]]) -> str:
         return "no conflicts"
     rows = [["path", "here", "there", "what"]]
     rows += [
-        [item["path"], _version(item.get("here")), _version(item.get("there")), CONFLICTS.get(item["kind"], "?")]
+        [_in_folder(item), _version(item.get("here")), _version(item.get("there")), CONFLICTS.get(item["kind"], "?")]
         for item in found
     ]
     return table(rows) + "\n\nlook: afield diff    settle: afield resolve PATH --here, --there, --both or --merge"
+
+
+def _in_folder(item: dict[str, Any]) -> str:
+    """A path, with the further folder of the project that it is in."""
+    return f"{item['folder']}: {item['path']}" if item.get("folder") else str(item["path"])
 
 
 def _version(value: dict[str, Any] | None) -> str:

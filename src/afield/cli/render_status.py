@@ -111,6 +111,12 @@ def _sync(sync: dict[str, Any]) -> list[str]:
     if abs(sync.get("clock") or 0) >= CLOCK_SECONDS:
         way = "ahead of" if sync["clock"] > 0 else "behind"
         lines.append(f"           the clock there is {ago(abs(sync['clock']))} {way} the one here")
+    for side, count in (sync.get("unwatched") or {}).items():
+        if count:
+            lines.append(
+                f"           {count:,} folders {side} have no watch (the system's are used up): looked at in turns"
+            )
+            lines.append(f"           hint: raise fs.inotify.max_user_watches {side}")
     conflicts = sync.get("conflicts") or []
     count = conflicts if isinstance(conflicts, int) else len(conflicts)
     if count:

@@ -6,6 +6,7 @@ afield did not make is removed only when it was said so. What must not go in: re
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -134,8 +135,13 @@ async def env_create(daemon: Daemon, ask: Ask, args: Args) -> Any:
                 f"there is an environment {name} already: {os.fsdecode(bytes(env['path']))}",
                 hint=f"choose another name, or remove it first: afield env remove {name}",
             )
+    await _drop(target, prefix)  # what one that was cut off left: no environment, so nobody's
     await run_there(target, [b"mkdir", b"-p", b"--", bytes(found["made"])], ask=None)
-    done = await _make(target, ask, found, prefix, tool=tool, python=args["python"])
+    try:
+        done = await _make(target, ask, found, prefix, tool=tool, python=args["python"])
+    except asyncio.CancelledError:
+        await asyncio.shield(_drop(target, prefix))
+        raise
     if done.code != 0:
         await _drop(target, prefix)
         raise EnvFailed(
@@ -289,6 +295,14 @@ async def env_remove(daemon: Daemon, ask: Ask, args: Args) -> Any:
         raise EnvFailed(f"{os.fsdecode(path)} was not removed: {told['why']}", hint=hint)
     target.forget_mapping()
     return {"removed": os.fsdecode(path)}
+
+
+async def tell_made(target: Target, ask: Ask) -> None:
+    """Say which environments stay when everything else of afield goes: they are the user's work."""
+    for env in (await listing(target))["envs"]:
+        if env.get("made"):
+            path = os.fsdecode(bytes(env["path"]))
+            ask.note(f"the environment {path} stays; it goes with: afield env remove {env['name']}")
 
 
 VERBS = {

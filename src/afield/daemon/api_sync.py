@@ -47,11 +47,9 @@ async def sync(daemon: Daemon, ask: Ask, args: Args) -> Any:
     await target.place.ready(ask)
     done = []
     for _, session in folders.sessions(target):
-        if args["removals"]:
-            session.confirm()
         before = session.cycles
         with syncs.telling(session, ask, "sync"):
-            await session.flush(syncs.BEFORE_RUN_SECONDS)
+            await syncs.flush(session, agreed=args["removals"])
         done.append(syncs.done_of(session))
         if session.cycles == before:
             done[-1].update(here=0, there=0, bytes=0)

@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon import api_link, api_ports, folders, syncs
+from afield.daemon import api_envs, api_link, api_ports, folders, syncs
 from afield.daemon.transfers import check_name, open_worker
 from afield.errors import AfieldError, GuardRefused, NoSuchFile, RootMissing
 from afield.sync.notice import amount
@@ -38,6 +38,8 @@ _ACKNOWLEDGED = 0.05
 async def clean(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Remove, or with ``dry_run`` say what would go. Raises GuardRefused when files there are not here."""
     target = await api_link.linked(daemon, ask, args)
+    if args["dry_run"]:
+        await api_envs.tell_made(target, ask)
     if target.live:
         # What was just produced there must be here before anything goes.
         await target.barrier()

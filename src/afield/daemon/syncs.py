@@ -15,7 +15,7 @@ from afield.control import paths
 from afield.errors import GuardRefused, NeedsConfirmation, RootReplaced
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from afield.config.folders import Folder
     from afield.config.load import Machine
@@ -125,15 +125,25 @@ async def start(session: Any, machine: Machine, ask: Ask | None, answers: Answer
     """
     allow = _ALL if fresh else max(answers.confirm or 0, machine.ask_above)
     with telling(session, ask, "first sync"):
-        for left in reversed(range(GUARDS)):
-            try:
-                await session.start(allow=allow)
-                break
-            except (GuardRefused, RootReplaced):
-                if not answers.removals or not left:
-                    raise
-                session.confirm()
+        await agreeing(session, lambda: session.start(allow=allow), agreed=answers.removals)
     return done_of(session)
+
+
+async def flush(session: Any, *, agreed: bool) -> None:
+    """Wait until both sides agree. ``agreed``: let what a guard holds back happen, once."""
+    await agreeing(session, lambda: session.flush(BEFORE_RUN_SECONDS), agreed=agreed)
+
+
+async def agreeing(session: Any, act: Callable[[], Awaitable[None]], *, agreed: bool) -> None:
+    """Do it; when a guard says no and that was agreed to, tell it so and try again. Raises GuardRefused, RootReplaced."""
+    for left in reversed(range(GUARDS)):
+        try:
+            await act()
+            break
+        except (GuardRefused, RootReplaced):
+            if not agreed or not left:
+                raise
+            session.confirm()
 
 
 @contextlib.contextmanager
@@ -270,6 +280,7 @@ def describe(session: Any) -> dict[str, Any]:
         "clock": status.clock,
         "notes": list(status.notes),
         "watch": {"here": status.here.watch, "there": status.there.watch},
+        "unwatched": {"here": status.here.unwatched, "there": status.there.unwatched},
         "ignored": {
             "files": status.here.ignored_files,
             "bytes": status.here.ignored_bytes,

@@ -18,7 +18,7 @@ from afield import errors
 from afield.errors import InternalError
 
 BOOT = "afield.agent.boot"
-PORTABLE_MODULES = ("__init__", "errors")
+PORTABLE_MODULES = ("__init__", "errorbase", "errors")
 PORTABLE_PACKAGES = ("agent", "envs", "files", "tree", "wire")
 
 # What a first contact may send, from the project's own targets: about a second on a 1.6 Mbit/s line.

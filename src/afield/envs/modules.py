@@ -70,6 +70,14 @@ def _listed(folder: "str") -> "List[str]":
         return []
 
 
+def is_plain(name: "str") -> "bool":
+    """Tell whether a name can stand in a line of shell as it is."""
+    return not set(name) - _LETTERS
+
+
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-/@")
+
+
 def _is_python(name: "str") -> "bool":
     low = _bare(name).lower()
     return any(low.startswith(stem) and low[len(stem) :].strip("0123456789.") == "" for stem in NAMES)
@@ -132,6 +140,8 @@ def modules(where: "Surroundings", looker: "Looker") -> "Iterator[Dict[str, Any]
     count = 0
     for folder in module_folders(where):
         for name, path in module_files(folder):
+            if not is_plain(name):
+                continue
             count += 1
             if count > MOST:
                 return

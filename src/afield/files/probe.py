@@ -14,6 +14,9 @@ NETWORK = frozenset(
     "nfs nfs4 cifs smb3 smbfs 9p lustre gpfs beegfs ceph afs glusterfs orangefs pvfs2 panfs wekafs virtiofs vboxsf "
     "prl_fs osxfs acfs ocfs2 gfs2 quobyte".split()
 )
+# Layers of images, as in containers: a file that was opened before its first change is another one afterwards, and
+# what is changed in a layer below gives no event above (overlayfs documentation, "Non-standard behavior").
+LAYERED = frozenset("overlay overlayfs fuse.fuse-overlayfs fuse-overlayfs aufs".split())
 FINE_NS = 123456789
 # One letter in two forms (NFC and NFD of the Unicode standard, annex 15).
 COMPOSED, DECOMPOSED = b"\xc3\xa9", b"e\xcc\x81"
@@ -123,3 +126,8 @@ def _unescape(point: "bytes") -> "bytes":
 def is_network(fs: "str") -> "bool":
     """Tell whether changes on this file system may come from another machine and give no event."""
     return fs in NETWORK or fs.startswith("fuse")
+
+
+def is_layered(fs: "str") -> "bool":
+    """Tell whether this file system is made of layers whose own changes give no event."""
+    return fs in LAYERED

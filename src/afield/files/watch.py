@@ -46,7 +46,10 @@ class Watch:
         self.own: "Dict[bytes, Union[StatRow, bool]]" = {}
         self.polling = Polling(root)
         self.inotify: "Optional[Inotify]" = None
-        self.network = probe.is_network(probe.file_system(root.path))
+        kind = probe.file_system(root.path)
+        # Events of a layered file system tell of nearly all changes: it is polled as well, but a barrier need not look at all.
+        self.layered = probe.is_layered(kind)
+        self.network = probe.is_network(kind) or self.layered
         self.stale = False
         self.not_before = 0.0
         self.ready = False
@@ -118,6 +121,8 @@ class Watch:
         if len(self.own) >= OWN_LIMIT:
             self.own.clear()
         self.own[path] = folder if stat is None else stat
+        if self.polling.folders:
+            self.polling.warm(path.rpartition(b"/")[0], monotonic())
 
     def read(self) -> "None":
         """Take in the kernel's events that wait."""
@@ -195,7 +200,7 @@ class Watch:
     def run(self, task: "Any", everything: "bool" = False) -> "Iterator[Optional[Event]]":
         """Report what is due (``everything``: all that is known, after a full look); yields events and None."""
         if self.polling.folders and (everything or monotonic() >= self.polling.next):
-            for change in self.polling.run(task):
+            for change in self.polling.run(task, everything and not self.layered):
                 if change is None:
                     yield None
                 else:

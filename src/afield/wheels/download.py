@@ -32,7 +32,8 @@ del sys.argv[1:3]
 if path:
     sys.path.insert(0, path)
 from pip._vendor.packaging import markers
-markers.default_environment = lambda: dict(values)
+if values:
+    markers.default_environment = lambda: dict(values)
 from pip._internal.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -102,6 +103,46 @@ def download(
     return wheels_in(folder)
 
 
+def download_or_build(
+    words: list[str], folder: str, fit: tags.Fit, *, say: Callable[[str], None], **more: Any
+) -> list[str]:
+    """The same, but a package without a wheel is built here, if what comes out runs anywhere. Raises NoWheel, EnvFailed.
+
+    Building runs the package's own code here, so it is done only when it was asked for.
+    """
+    options, built = list(more.pop("options", ())), os.path.join(folder, "built")
+    os.makedirs(built)
+    seen: set[str] = set()
+    while True:
+        try:
+            found = download(words, folder, fit, options=[*options, f"--find-links={built}"], say=say, **more)
+        except NoWheel as error:
+            package = error.details["package"]
+            if package in seen:
+                raise
+            seen.add(package)
+            _build(package, built, options, fit, say)
+        else:
+            shutil.rmtree(built)
+            return found
+
+
+def _build(package: str, folder: str, options: list[str], fit: tags.Fit, say: Callable[[str], None]) -> None:
+    say(f"building {package} here")
+    words = ["wheel", "--no-deps", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
+    code, text = _run(find_pip(), [*words, f"--wheel-dir={folder}", *options, package], None, say)
+    if code != 0:
+        raise explain(text, fit)
+    for name in wheels_in(folder):
+        if not name.endswith("-any.whl"):
+            os.unlink(os.path.join(folder, name))
+            raise NoWheel(
+                f"{package} has compiled parts: what is built here does not run on {fit.describe()}",
+                hint="build its wheel on a system like that one, and name its folder: --pip=--find-links=FOLDER",
+                package=package,
+            )
+
+
 def _names(pins: list[str]) -> set[str]:
     return {tags.requirement_name(pin) for pin in pins}
 
@@ -124,9 +165,10 @@ def _plain(version: str) -> str:
     return found.group() if found else version
 
 
-def _run(pip: tuple[str, str], words: list[str], fit: tags.Fit, say: Callable[[str], None]) -> tuple[int, str]:
+def _run(pip: tuple[str, str], words: list[str], fit: tags.Fit | None, say: Callable[[str], None]) -> tuple[int, str]:
+    """Run pip for a place, or for here (no ``fit``); gives its status and all that it said."""
     python, wheel = pip
-    values = json.dumps(tags.markers(fit))
+    values = json.dumps(tags.markers(fit) if fit else None)
     argv = [python, "-c", _DRIVER, wheel, values, *words]
     # A pip of its own kind of environment: a target folder or a user install would contradict the download.
     env = {key: value for key, value in os.environ.items() if key not in ("PIP_TARGET", "PIP_USER", "PIP_PREFIX")}
@@ -156,8 +198,8 @@ def explain(text: str, fit: tags.Fit) -> EnvFailed | NoWheel:
     if found:
         return NoWheel(
             f"no wheel of {found[-1]} fits {fit.describe()}",
-            hint="ask for another version, make the environment with another Python, or build a wheel for it and name "
-            "its folder: afield env install … --pip=--find-links=FOLDER",
+            hint="ask for another version, make the environment with another Python, let it be built here "
+            "(--build), or name a folder that has one: --pip=--find-links=FOLDER",
             package=found[-1],
         )
     errors = [line.strip() for line in text.splitlines() if line.startswith("ERROR")]

@@ -39,10 +39,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Show."""
     root = root_of(args)
-    paths = [project_path(path, root) for path in args.paths]
-    if not paths:
-        paths = [item["path"] for item in ask("conflicts", args, terminal)]
-    found = [ask("versions", args, terminal, path=path) for path in paths]
+    found = []
+    if args.paths:
+        found = [ask("versions", args, terminal, path=project_path(path, root)) for path in args.paths]
+    else:
+        for item in ask("conflicts", args, terminal):
+            folder = item.get("folder")
+            told = ask("versions", args, terminal, path=item["path"], folder=folder)
+            found.append({**told, "folder": folder} if folder else told)
     for told in found:
         if told["here"] is None and told["there"] is None and told["base"] is None:
             raise NoSuchFile(f"neither side has {told['path']}", hint="what is left out of the sync is not compared")
@@ -50,7 +54,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         terminal.out_json(found)
     elif args.tool is not None:
         for told in found:
-            _show_in(args.tool, told, root, with_base=args.base)
+            where = root_of(argparse.Namespace(**{**vars(args), "folder": told.get("folder") or args.folder}))
+            _show_in(args.tool, told, where, with_base=args.base)
     else:
         for told in found:
             _print(told, terminal, with_base=args.base, context=max(0, args.context))
@@ -58,6 +63,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _print(told: dict[str, Any], terminal: Terminal, *, with_base: bool, context: int) -> None:
+    if told.get("folder"):
+        terminal.out(colour(printable(f"in the folder {told['folder']}:"), "dim"))
     pairs = [("base", "here"), ("base", "there")] if with_base else [("here", "there")]
     for first, second in pairs:
         for tint, line in diff(told, first, second, context=context):

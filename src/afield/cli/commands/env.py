@@ -74,6 +74,7 @@ def _install_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--group", action="append", default=[], metavar="NAME", help="a dependency group of it")
     parser.add_argument("--env", metavar="NAME", help="the environment there (default: the one in use)")
     parser.add_argument("-U", "--upgrade", action="store_true", help="newer versions of what is named")
+    parser.add_argument("--build", action="store_true", help="build here what has no wheel (runs its code here)")
     parser.add_argument("--direct", action="store_true", help="let pip there use the network there")
     parser.add_argument(
         "--pip", action="append", default=[], metavar="OPTION", help="an option for pip, such as --pip=--find-links=DIR"

@@ -14,7 +14,7 @@ same lines the conflict stays, unless --markers asks for the text with conflict 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from afield.cli.asking import ask, root_of
 from afield.cli.parse import add_folder, add_json, add_machine
@@ -47,16 +47,26 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         raise UsageError("expected paths or --all", hint="list the conflicts with: afield conflicts")
     if args.markers and args.way != "merge":
         raise UsageError("--markers goes with --merge only")
-    folder = root_of(args)
+    wanted: dict[str | None, list[str]] = {}
     if args.all:
-        paths = [item["path"] for item in ask("conflicts", args, terminal)]
+        for item in ask("conflicts", args, terminal):
+            wanted.setdefault(item.get("folder"), []).append(item["path"])
     else:
-        paths = [project_path(path, folder) for path in args.paths]
-    if not paths:
-        terminal.result({"settled": [], "open": []}, "no conflicts")
-        return 0
-    if "" in paths:
-        raise UsageError("the whole project is meant by --all")
-    done = ask("settle", args, terminal, paths=paths, keep=args.way, markers=args.markers)
-    terminal.result(done, settled_text(done))
-    return 1 if done.get("open") else 0
+        root = root_of(args)
+        wanted[None] = [project_path(path, root) for path in args.paths]
+        if "" in wanted[None]:
+            raise UsageError("the whole project is meant by --all")
+    done: dict[str, Any] = {"settled": [], "open": [], "renamed": [], "marked": []}
+    for folder, paths in wanted.items():
+        told = ask("settle", args, terminal, paths=paths, keep=args.way, markers=args.markers, folder=folder)
+        for name, rows in done.items():
+            rows += [_inside(folder, row) for row in told.get(name) or ()]
+    terminal.result(done, settled_text(done) or "no conflicts")
+    return 1 if done["open"] else 0
+
+
+def _inside(folder: str | None, row: Any) -> Any:
+    """Name the further folder of the project that a path is in."""
+    if folder is None:
+        return row
+    return f"{folder}: {row}" if isinstance(row, str) else {**row, "path": f"{folder}: {row['path']}"}
