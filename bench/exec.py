@@ -1,11 +1,13 @@
 """How long a warm command takes: `.afield/bin/python -c pass` beside ssh over a warm ControlMaster, running the same Python.
 
-python bench/exec.py [--rounds N]
+    python bench/exec.py [--rounds N] [--python PATH] [--json FILE]
+
+Both clients are the ones that `afield up` installs, started as a user starts them. ssh names the interpreter outright, and its login
+shell reads no start-up file: whatever a user has in one is on top of that, for ssh and not for afield.
 """
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -14,58 +16,74 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from place import BenchProject
-from table import interleaved, machine, markdown, milliseconds, ratio, verdict
+from table import arguments, interleaved, milliseconds, need, ratio, report, verdict
 
-import afield.shim
+from afield.shim.install import install
+
+SSH, C, PYTHON = "ssh, warm ControlMaster", ".afield/bin/python, C client", ".afield/bin/python, Python client"
+TARGETS = {C: 0.75, PYTHON: 1.05}
+
+
+def python_client(project: BenchProject) -> Path | None:
+    """Install the Python client as the command does where there is no C one, beside the one that stands there; None: it stands there."""
+    folder = project.folder / ".afield"
+    conf = dict(line.split("=", 1) for line in (folder / "shim.conf").read_text().splitlines())
+    given = (str(project.folder), conf["socket"], conf["machine"])
+    binary = (folder / "bin" / "python").read_bytes()
+    if binary.startswith(b"#!"):
+        return None
+    install(*given, cli_argv=conf["fallback"].split("\t"), client="python")
+    script = (folder / "bin" / "python").rename(folder / "bin" / "python-script")
+    install(*given, cli_argv=conf["fallback"].split("\t"), client="c")
+    if (folder / "bin" / "python").read_bytes() != binary:
+        raise RuntimeError("the C client is not the one that `afield up` installed")
+    return script
+
+
+def measure(project: BenchProject, rounds: int) -> tuple[str, dict[str, list[float]]]:
+    project.afield("up", "--yes")
+    far = project.afield("python", "-c", "import sys; print(sys.executable)").stdout.strip()
+    shim = project.folder / ".afield" / "bin" / "python"
+
+    def call(*words: str | Path) -> None:
+        subprocess.run(
+            [*words, "-c", "pass"], cwd=project.folder, env=project.env, stdin=subprocess.DEVNULL, check=True
+        )
+
+    actions = {SSH: lambda: project.ssh_warm(far, "-c", "pass")}
+    script = python_client(project)
+    if script is None:
+        print("bench: no C client could be built here: its row is missing", file=sys.stderr)
+        actions[PYTHON] = lambda: call(shim)
+    else:
+        actions |= {C: lambda: call(shim), PYTHON: lambda: call(script)}
+    actions["afield python"] = lambda: call(*project.afield_argv("python"))
+    actions["that Python, started here"] = lambda: call(far)
+    with project.master():
+        return far, interleaved(actions, rounds)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=61)
-    rounds = parser.parse_args().rounds
-    with tempfile.TemporaryDirectory(prefix="afield-bench-") as folder, BenchProject(folder) as project:
-        project.afield("up", "--yes")
-        far = project.afield("python", "-c", "import sys; print(sys.executable)").stdout.strip()
-        shim = project.folder / ".afield" / "bin" / "python"
-        package = str(Path(afield.shim.__file__).parent.parent.parent)
-        code = f"import sys; sys.path.insert(0, {package!r}); sys.argv[0] = {str(shim)!r}; from afield.shim.start import main; main()"
-
-        def call(*words: str) -> None:
-            subprocess.run(
-                [*words, "-c", "pass"], cwd=project.folder, env=project.env, stdin=subprocess.DEVNULL, check=True
-            )
-
-        master = project.master()
-        try:
-            times = interleaved(
-                {
-                    "ssh, warm ControlMaster": lambda: project.ssh_warm(far, "-c", "pass"),
-                    ".afield/bin/python, C client": lambda: call(str(shim)),
-                    ".afield/bin/python, Python client": lambda: call(sys.executable, "-I", "-S", "-c", code),
-                    "afield python": lambda: call(*project.afield_argv("python")),
-                    "python here": lambda: call(far),
-                },
-                rounds,
-            )
-        finally:
-            master.kill()
-            master.wait()
-    peer = times["ssh, warm ControlMaster"]
-    targets = {".afield/bin/python, C client": 0.75, ".afield/bin/python, Python client": 1.05}
-    rows = []
-    for name, mine in times.items():
-        target = targets.get(name)
-        rows.append(
-            [
-                name,
-                milliseconds(mine),
-                f"{ratio(mine, peer):.2f}",
-                f"≤ {target}" if target else "",
-                verdict(ratio(mine, peer), target) if target else "",
-            ]
-        )
-    print(f"{machine()}; {rounds} rounds, python -c pass\n")
-    print(markdown(["way", "ms, median (min)", "× ssh", "target", ""], rows))
+    parser = arguments(__doc__, rounds=31)
+    parser.add_argument("--python", default="/usr/bin/python3", help="the interpreter there (/usr/bin/python3)")
+    given = parser.parse_args()
+    need("ssh", "sshd", given.python)
+    with tempfile.TemporaryDirectory(prefix="afield-bench-") as folder, BenchProject(folder, given.python) as project:
+        far, times = measure(project, given.rounds)
+    ratios = {name: ratio(mine, times[SSH]) for name, mine in times.items()}
+    rows = [
+        [
+            name,
+            milliseconds(mine),
+            f"{ratios[name]:.2f}",
+            f"≤ {TARGETS[name]}" if name in TARGETS else "",
+            verdict(ratios[name], TARGETS[name]) if name in TARGETS else "",
+        ]
+        for name, mine in times.items()
+    ]
+    title = f"warm `{far} -c pass`, {given.rounds} rounds, ratios of pairs"
+    header = ["way", "ms, median (min)", "× ssh", "target", ""]
+    report(title, header, rows, numbers={"seconds": times, "ratios": ratios}, file=given.json)
     return 0
 
 

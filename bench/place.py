@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from hosts import Sshd
+from hosts import Sshd, wait_until
 
 
 class BenchProject:
-    """``with BenchProject(folder) as project``: a host ``box``, a project, and `afield` with its own daemon."""
+    """``with BenchProject(folder) as project``: a host ``box``, a project, and `afield` with its own daemon.
 
-    def __init__(self, folder: str) -> None:
+    The login's home is an empty folder, so that the start-up files of whoever measures slow nobody down, and both sides see the same.
+    """
+
+    def __init__(self, folder: str, python: str | None = None) -> None:
         self.root = Path(folder)
         self.folder = self.root / "project"
         self.home = self.root / "home"
         self.home.mkdir()
-        self.box = Sshd(self.root / "sshd", env={"AFIELD_HOME": str(self.home)})
+        self.python = python
+        self.box = Sshd(self.root / "sshd", env={"AFIELD_HOME": str(self.home), "HOME": str(self.home)})
         names = {
             "AFIELD_RUN_DIR": "run",
             "AFIELD_STATE_DIR": "state",
@@ -31,16 +37,24 @@ class BenchProject:
 
     def __enter__(self) -> Self:
         self.box.start()
-        self.folder.mkdir()
-        (self.folder / "hello.py").write_text("print('hello')\n")
-        words = ["--ssh", f"-F {self.box.config}"]
-        self.afield("init", "ssh://box", "--name", "box", "--folder", str(self.root / "there"), *words, "--no-check")
+        try:
+            self.folder.mkdir()
+            (self.folder / "hello.py").write_text("print('hello')\n")
+            words = ["--ssh", f"-F {self.box.config}", *(["--python", self.python] if self.python else [])]
+            self.afield(
+                "init", "ssh://box", "--name", "box", "--folder", str(self.root / "there"), *words, "--no-check"
+            )
+        except BaseException:
+            self.box.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.afield("down", "--stop-agent", check=False)
-        self.stop_daemon()
-        self.box.stop()
+        try:
+            self.afield("down", "--stop-agent", check=False)
+            self.stop_daemon()
+        finally:
+            self.box.stop()
 
     def afield_argv(self, *words: str) -> list[str]:
         """The installed command when it stands beside this Python, else the module."""
@@ -68,14 +82,17 @@ class BenchProject:
         """A fresh ssh login that runs a command."""
         self._quiet([*self.box.ssh, "-T", "box", *words])
 
-    def master(self) -> subprocess.Popen[bytes]:
-        """Start a ControlMaster; end it with kill()."""
+    @contextlib.contextmanager
+    def master(self) -> Iterator[None]:
+        """Keep a ControlMaster, for ``ssh_warm``."""
         argv = [*self.box.ssh, "-o", "ControlMaster=yes", "-o", f"ControlPath={self.control}", "-N", "box"]
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
-        while not self.control.exists():
-            if process.poll() is not None:
-                raise RuntimeError("the ControlMaster ended")
-        return process
+        try:
+            wait_until(lambda: self.control.exists() or process.poll() is not None, what="the ControlMaster")
+            yield
+        finally:
+            process.kill()  # asked to end it may wait for its last session
+            process.wait()
 
     def ssh_warm(self, *words: str) -> None:
         """A command over the warm ControlMaster."""

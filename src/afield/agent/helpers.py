@@ -8,7 +8,7 @@ import os
 
 from afield.agent.loop import READ
 from afield.agent.pumps import close_quietly
-from afield.agent.signals import c_signal
+from afield.agent.signals import c_signal, reset_signals
 from afield.wire.values import decode, encode
 
 TYPE_CHECKING = False
@@ -105,8 +105,6 @@ def leave_agent(keep: "Any") -> "None":
 
     The lock and the links must not live on in a child when the agent is killed.
     """
-    from afield.agent.spawn import reset_signals
-
     c_signal.set_wakeup_fd(-1)
     reset_signals()
     c_signal.signal(c_signal.SIGPIPE, c_signal.SIG_IGN)  # Python code expects the error, not the signal

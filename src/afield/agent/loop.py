@@ -120,11 +120,12 @@ class Loop:
     # signals and children
 
     def handle_signal(self, number: "int", callback: "Optional[Callable[[], Any]]") -> "None":
-        """Call back in the loop when the signal came; without a callback it is ignored from now on."""
-        if callback is None:
-            c_signal.signal(number, c_signal.SIG_IGN)
-            return
-        self.on_signal[number] = callback
+        """Call back in the loop when the signal came; without a callback nothing happens from now on.
+
+        Never by SIG_IGN, which a program that is executed inherits (POSIX, exec); a handler it does not.
+        """
+        if callback is not None:
+            self.on_signal[number] = callback
         c_signal.signal(number, self._noticed)
 
     def _noticed(self, number: "int", frame: "Any") -> "None":

@@ -11,7 +11,7 @@ import sys
 from afield.agent import joining
 from afield.agent.helpers import open_descriptors
 from afield.agent.pumps import close_quietly
-from afield.agent.signals import c_signal
+from afield.agent.signals import c_signal, reset_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def serve(fd_in: "int", fd_out: "int", info: "Dict[str, Any]", place: "Any") -> 
     from afield.agent.keeper import Keeper
     from afield.agent.loop import Loop
 
+    reset_signals()  # what the login ignored or blocked would go on to every program that is started by vfork
     loop = Loop()
     loop.handle_signal(int(c_signal.SIGCHLD), loop.reap)
     for number in (c_signal.SIGHUP, c_signal.SIGINT, c_signal.SIGQUIT, c_signal.SIGPIPE, c_signal.SIGTSTP):

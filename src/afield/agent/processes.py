@@ -72,15 +72,17 @@ class Process(Service):
     # start
 
     def start(self, channel: "Channel") -> "None":
-        """Fork. Raises SpawnFailed; a failing exec closes the stream later."""
+        """Start it. Raises SpawnFailed; a failing exec closes the stream later."""
         self.channel = channel
-        tty = self.request.tty
-        if tty is not None:
-            self._start_in_terminal(tty)
+        if self.request.tty is not None:
+            self._start_in_terminal(self.request.tty)
         else:
             self._start_with_pipes()
-        self._told_watch = self.keeper.loop.watch(self._told, READ, self._hear)
         self.keeper.loop.child(self.pid, self._exited)
+        if self._told < 0:
+            self._runs()
+        else:
+            self._told_watch = self.keeper.loop.watch(self._told, READ, self._hear)
 
     def _start_in_terminal(self, tty: "Dict[str, Any]") -> "None":
         master, slave = ptys.open_terminal(tty.get("rows"), tty.get("cols"))
@@ -92,24 +94,22 @@ class Process(Service):
         finally:
             os.close(slave)
         self._master = master
-        self._outputs = [master]
+        self._outputs = [os.dup(master)]
         self._stdin = Outflow(self.keeper.loop, os.dup(master), self._taken, finish=ptys.send_end)
 
     def _start_with_pipes(self) -> "None":
         pipes = [os.pipe() for _ in range(3)]
         theirs = (pipes[0][0], pipes[1][1], pipes[2][1])
         ours = (pipes[0][1], pipes[1][0], pipes[2][0])
-        grow_pipe(ours[0])
-        grow_pipe(ours[1])
+        for fd in ours[:2]:
+            grow_pipe(fd)
         try:
             self.pid, self._told = spawn.fork_exec(self.request, theirs, controlling=False)
         except BaseException:
-            for fd in ours:
-                os.close(fd)
+            close_quietly(*ours)
             raise
         finally:
-            for fd in theirs:
-                os.close(fd)
+            close_quietly(*theirs)
         self._outputs = [ours[1], ours[2]]
         self._stdin = Outflow(self.keeper.loop, ours[0], self._taken)
 
@@ -127,10 +127,15 @@ class Process(Service):
         else:
             self._runs()
 
+    def _let_go(self) -> "None":
+        # Not before the end of the program: the close is a SIGHUP, also for one that closed its terminal to exit next.
+        close_quietly(self._master)
+        self._master = -1
+
     def _failed(self, report: "bytes") -> "None":
         self.keeper.loop.forget_child(self.pid)
-        for fd in self._outputs:
-            close_quietly(fd)
+        self._let_go()
+        close_quietly(*self._outputs)
         if self._stdin is not None:
             self._stdin.close()
         channel, self.channel = self.channel, None
@@ -243,9 +248,9 @@ class Process(Service):
             return
         if "signal" in value:
             self.signal(value["signal"])
-        if "resize" in value and self._master >= 0 and self._flows and not self._flows[0].closed:
+        if "resize" in value and self._master >= 0:
             rows, cols = value["resize"] if len(value["resize"]) == 2 else (0, 0)
-            ptys.resize(self._flows[0].fd, rows, cols)
+            ptys.resize(self._master, rows, cols)
 
     def signal(self, number: "Any") -> "bool":
         """Send a signal to the process group; with a terminal to the group in front, too. False: nobody there any more.
@@ -256,10 +261,8 @@ class Process(Service):
             raise ProtocolError("signal: expected a number, got %.80r" % (number,))
         if self.status is not None and self.state != "exited":
             return False  # the number of the group may belong to somebody else by now
-        front = self._flows[0].fd if self._master >= 0 and self._flows else -1
-        groups = ptys.groups(front, self.pid, number)
         reached = False
-        for group in groups:
+        for group in ptys.groups(self._master, self.pid, number):
             try:
                 os.killpg(group, number)
                 reached = True
@@ -302,6 +305,7 @@ class Process(Service):
             flow.close()
         if self._stdin is not None:
             self._stdin.close()
+        self._let_go()
         if self._discard:
             self.keeper.forget_process(self)
         else:
@@ -334,26 +338,23 @@ class Process(Service):
 
     def exit_value(self) -> "Dict[str, int]":
         """Give ``{"exit": code}`` or ``{"killed": signal}``; only once ``status`` is there."""
-        status = self.status
-        assert status is not None
-        if os.WIFSIGNALED(status):
-            return {"killed": os.WTERMSIG(status)}
-        return {"exit": os.WEXITSTATUS(status)}
+        assert self.status is not None
+        if os.WIFSIGNALED(self.status):
+            return {"killed": os.WTERMSIG(self.status)}
+        return {"exit": os.WEXITSTATUS(self.status)}
 
     # clients
 
     def attach(self, channel: "Channel", out: "int", err: "int") -> "None":
         """Serve another stream from these offsets on. Raises ProtocolError when they are not kept any more."""
-        old = self.channel
         self.journal.rewind(out, err)
+        if self.channel is not None:
+            self.channel.close(Cancelled("another client attached to this process"))
         self.channel = channel
-        if old is not None:
-            old.close(Cancelled("another client attached to this process"))
         self._carried = self._stdin.queued if self._stdin is not None else 0
         self._announced_to = None
         self._delivered = False
-        if self.state == "announced":
-            self.state = "done"
+        self.state = "done" if self.state == "announced" else self.state
         channel.message({"attached": {"pid": self.pid, "in": self.stdin_count, "ended": self.stdin_ended}})
         self._pump()
 
@@ -376,8 +377,7 @@ class Process(Service):
             self.signal(int(c_signal.SIGCONT))  # a stopped program must be able to end
         if self._stdin is not None and self._master < 0:
             self._stdin.close()
-        for flow in self._flows:
-            flow.resume()
+        self.away()
         self._killer = self.keeper.loop.call_later(HANGUP_WAIT, lambda: self.signal(int(c_signal.SIGKILL)))
 
     def abandoned(self) -> "None":

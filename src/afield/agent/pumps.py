@@ -33,12 +33,13 @@ def grow_pipe(fd: "int", size: "int" = PIPE_SIZE) -> "None":
         pass
 
 
-def close_quietly(fd: "int") -> "None":
-    """Close a descriptor that may be closed already or whose last write-back may fail. Never raises."""
-    try:
-        os.close(fd)
-    except OSError:
-        pass
+def close_quietly(*fds: "int") -> "None":
+    """Close descriptors that may be closed already or whose last write-back may fail. Never raises."""
+    for fd in fds:
+        try:
+            os.close(fd)
+        except OSError:
+            pass
 
 
 class Outflow:

@@ -1,4 +1,4 @@
-"""Start a program: fork, set the child up, execute it, and learn of a failure  [P].
+"""Start a program: by vfork where that simply works, else fork, set the child up, execute it, and learn of a failure  [P].
 
 fork and exec by hand because ``subprocess`` costs 12 to 31 ms to import and cannot make a terminal the controlling one.
 What fails in the child (folder, program) comes back through a close-on-exec pipe as a stage and an errno, so the agent
@@ -9,7 +9,8 @@ No streams, no journal in here.
 import errno
 import os
 
-from afield.agent.signals import c_signal
+from afield.agent import vfork
+from afield.agent.signals import c_signal, reset_signals
 from afield.errors import (
     AfieldError,
     CommandNotExecutable,
@@ -170,11 +171,17 @@ def error_for(report: "bytes", request: "Request") -> "AfieldError":
 def fork_exec(request: "Request", stdio: "Sequence[int]", *, controlling: "bool") -> "Tuple[int, int]":
     """Start it with these three descriptors as 0, 1, 2; give pid and the pipe that ends (success) or tells why not.
 
-    Raises SpawnFailed when the system cannot fork. The pipe is non-blocking; ``error_for`` reads what it tells.
+    The pipe is -1 when the program runs already. Raises SpawnFailed when the system cannot fork. The pipe is non-blocking;
+    ``error_for`` reads what it tells.
     """
     env = environment(request)
     program, argv = command(request)
     folder = expand(request.cwd)
+    env[b"PWD"] = folder  # the agent's own would be a lie; a shell checks it before it believes it
+    if not controlling:
+        quick = vfork.fork_exec(candidates(program, env.get(b"PATH", DEFAULT_PATH)), argv, env, folder, stdio)
+        if quick is not None:
+            return quick, -1
     told, tell = os.pipe()
     try:
         pid = os.fork()
@@ -219,7 +226,6 @@ def _child(
             os.makedirs(folder, exist_ok=True)
         os.chdir(folder)
         stage = b"exec"
-        env[b"PWD"] = folder  # the agent's own would be a lie; a shell checks it before it believes it
         _execute(program, argv, env)
     except OSError as error:
         _report(tell, stage, error.errno or 0)
@@ -234,17 +240,6 @@ def _report(tell: "int", stage: "bytes", number: "int") -> "None":
     except OSError:
         pass
     os._exit(127)
-
-
-def reset_signals() -> "None":
-    """Give every signal its default action and unblock all: Python ignores SIGPIPE, a login may ignore more."""
-    for number in range(1, c_signal.NSIG):
-        try:
-            if c_signal.getsignal(number) != c_signal.SIG_DFL:
-                c_signal.signal(number, c_signal.SIG_DFL)
-        except (OSError, ValueError, RuntimeError):  # KILL, STOP, and the ones that the C library keeps
-            pass
-    c_signal.pthread_sigmask(c_signal.SIG_SETMASK, [])
 
 
 def _wire_up(tell: "int", stdio: "Sequence[int]") -> "int":
