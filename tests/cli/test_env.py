@@ -157,3 +157,31 @@ def test_remove_takes_it_out_of_the_settings(world):
     world.afield("env", "use", "--none")
     assert not python(world, "import sys; print(sys.prefix)").endswith("/envs/ml")
     world.afield("env", "use", "ml")
+
+
+@pytest.mark.netns
+def test_a_place_without_any_network_is_filled(tmp_path_factory):
+    """The agent and all that it starts live in a network namespace with nothing in it, not even a loopback that is up."""
+    if subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("network namespaces need root here")
+    far = tmp_path_factory.mktemp("home")
+    made = World(
+        tmp_path_factory.mktemp("w"), env={"HOME": str(far), "PATH": f"{os.path.dirname(NEWEST)}:/usr/bin:/bin"}
+    )
+    alone = made.root / "python-alone"
+    alone.write_text(f'#!/bin/sh\nexec unshare -n {NEWEST} "$@"\n')
+    alone.chmod(0o755)
+    house = made.root / "house"
+    make_wheel(house, "app", requires=["dep"])
+    make_wheel(house, "dep")
+    made.env.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(house), PIP_CONFIG_FILE=os.devnull)
+    made.open()
+    try:
+        made.init("ssh://gpu1", "--agent-python", str(alone))
+        code = "import socket; socket.create_connection(('127.0.0.1', 22), 5)"
+        assert "unreachable" in made.afield("python", "--no-sync", "-c", code, check=False).stderr
+        made.afield("env", "create", "ml", "--python", NEWEST, "--use")
+        assert made.afield("env", "install", "app").stdout == "ml: app 1.0, dep 1.0\n"
+        assert made.afield("python", "--no-sync", "-c", "import app, dep; print(app.version)").stdout == "1.0\n"
+    finally:
+        made.close()

@@ -244,7 +244,17 @@ def _others(where: "Surroundings") -> "Found":
     places.append(("asdf", os.path.join(where.folder("ASDF_DATA_DIR", ".asdf"), "installs/python")))
     for kind, folder in places:
         for inner in children(folder):
-            yield kind, inner, os.path.basename(inner)
+            name = os.path.basename(inner)
+            yield kind, inner, pdm_name(name) if kind == "pdm" else name
+
+
+def pdm_name(name: "str") -> "str":
+    """Give PROJECT of pdm's ``PROJECT-HASH8-3.12``, PROJECT:NAME of a named one; other names as they are."""
+    for at in range(len(name) - 10, 0, -1):
+        if name[at] == "-" and name[at + 9] == "-" and name[at + 10 :]:
+            rest = name[at + 10 :]
+            return name[:at] if rest.replace(".", "").isdigit() else "%s:%s" % (name[:at], rest)
+    return name
 
 
 def _active(where: "Surroundings") -> "Found":

@@ -50,6 +50,8 @@ class Polling:
 
     def remove_below(self, path: "bytes") -> "None":
         """Stop looking at a folder and what is below it."""
+        if not self.folders:
+            return
         prefix = path + b"/"
         for found in [known for known in self.folders if known == path or known.startswith(prefix)]:
             del self.folders[found]

@@ -166,9 +166,13 @@ class Watch:
         elif mask & (words.CREATE | words.MOVED_TO):
             self.pending.came(path, now)
         elif mask & (words.DELETE | words.MOVED_FROM):
-            if self.inotify is not None:
-                self.inotify.remove_below(path)
-            self.polling.remove_below(path)
+            if mask & words.DELETE:
+                # It was empty: nothing below it is watched any more, and the kernel has dropped its own watch.
+                self.polling.folders.pop(path, None)
+            else:
+                if self.inotify is not None:
+                    self.inotify.remove_below(path)
+                self.polling.remove_below(path)
             self.pending.removed(path, now)
 
     def _created(self, path: "bytes", now: "float") -> "None":

@@ -72,7 +72,7 @@ class BaseStore:
     def read_ahead(self) -> Rows:
         """Give what the store holds before it is known whether it belongs to these folders; ``load`` says so and goes on with it.
 
-        Empty when it cannot be read.
+        Empty when it cannot be read. The digests of its folders are made as well: a scan wants them next.
         """
         rows = Rows()
         if self.exists:
@@ -81,6 +81,7 @@ class BaseStore:
                     rows = _read(db)
             except (sqlite3.Error, ValueError):
                 rows = Rows()
+        rows.folders()
         self._ahead = rows
         return rows
 

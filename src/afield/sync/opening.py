@@ -58,13 +58,11 @@ class Opening:
         """Open both sides; while the way there is being made, this side is opened and scanned already."""
         here, there = self.picture.here, self.picture.there
         self._ask_store()
-        if not self.picture.store.is_open and self._stored is not None:
-            self.picture.take_rows(self.picture.store.read_ahead())
         for side in (here, there):
             # Between a refused start and the next one nobody watched.
             side.needs_scan = side.needs_scan or not side.watch_mode
         await together(
-            *([self._open_here()] if not here.alive else []),
+            self._open_here() if not here.alive else self._read_ahead(),
             *([there.connect()] if not there.connected else []),
         )
         if not there.alive:
@@ -72,8 +70,15 @@ class Opening:
         if not self.picture.store.is_open:
             self._load()
 
+    async def _read_ahead(self) -> None:
+        """Read what was agreed on, in a thread: the dial goes on meanwhile."""
+        store = self.picture.store
+        if not store.is_open and self._stored is not None:
+            self.picture.take_rows(await asyncio.to_thread(store.read_ahead))
+
     async def _open_here(self) -> None:
         here = self.picture.here
+        await self._read_ahead()
         await self.open_side(here)
         if self.picture.store.exists:
             here.begin_watch()

@@ -7,6 +7,7 @@ what is given out is made on demand; ``below`` costs what it gives. No I/O.
 
 from __future__ import annotations
 
+import gc
 import struct
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, MutableMapping
@@ -118,15 +119,26 @@ class Sorted:
         if self._keys is None:
             self._keys = sorted(self._of)
         elif self._new:
-            if len(self._new) > FEW:
-                self._keys = sorted({*self._keys, *self._new})
-            else:
-                for path in self._new:
-                    at = bisect_left(self._keys, path)
-                    if at == len(self._keys) or self._keys[at] != path:
-                        insort(self._keys, path, at, at)
+            self._insert(self._keys, sorted(set(self._new)))
         self._new = []
         return self._keys
+
+    @staticmethod
+    def _insert(keys: list[bytes], new: list[bytes]) -> None:
+        at = bisect_left(keys, new[0])
+        if at == len(keys) or keys[at] > new[-1]:
+            # A new folder: one move of what comes after it.
+            keys[at:at] = new
+            return
+        places = ((bisect_left(keys, path), path) for path in new)
+        fresh = [path for place, path in places if place == len(keys) or keys[place] != path]
+        if len(fresh) <= FEW:
+            for path in fresh:
+                insort(keys, path)
+        else:
+            # Two sorted runs: sorting is merging them.
+            keys += fresh
+            keys.sort()
 
 
 class Rows(MutableMapping[bytes, Row]):
@@ -179,14 +191,24 @@ class Rows(MutableMapping[bytes, Row]):
     def folders(self) -> list[tuple[bytes, bytes, bytes]]:
         """Every folder with the digests of its listing here and there (see tree/listing.py)."""
         if self._digests is None:
-            groups: dict[bytes, list[tuple[bytes, bytes]]] = {b"": []}
-            for path, data in self.packed.items():
-                above, _, name = path.rpartition(b"/")
-                groups.setdefault(above, []).append((name, data))
-                if data[0] == _FOLDER:
-                    groups.setdefault(path, [])
-            self._digests = [(path, *_digests(children)) for path, children in groups.items()]
+            # A hundred thousand new tuples, none in a cycle, would start the collector again and again.
+            collecting = gc.isenabled()
+            gc.disable()
+            try:
+                self._digests = [(path, *_digests(children)) for path, children in self._groups().items()]
+            finally:
+                if collecting:
+                    gc.enable()
         return self._digests
+
+    def _groups(self) -> dict[bytes, list[tuple[bytes, bytes]]]:
+        groups: dict[bytes, list[tuple[bytes, bytes]]] = {b"": []}
+        for path, data in self.packed.items():
+            above, _, name = path.rpartition(b"/")
+            groups.setdefault(above, []).append((name, data))
+            if data[0] == _FOLDER:
+                groups.setdefault(path, [])
+        return groups
 
     def clear(self) -> None:
         """Forget all."""
