@@ -99,7 +99,11 @@ class Target:
         """See runs.Base."""
         return await self.place.home()
 
-    async def barrier(self) -> None:
+    def look(self, side: str, answer: Callable[[bool], None]) -> bool:
+        """See runs.Base."""
+        return self.session is not None and bool(self.session.look(side, answer))
+
+    async def barrier(self, side: str | None = None) -> None:
         """See runs.Base."""
         if self.session is None:
             return
@@ -107,12 +111,12 @@ class Target:
             # A link that is being taken up again is waited for, and so is a files worker that was lost with it.
             await self.place.ready()
             try:
-                await self.session.flush(syncs.BEFORE_RUN_SECONDS)
+                await self.session.flush(syncs.BEFORE_RUN_SECONDS, side=side)
                 return
             except LinkError:
                 self.session.resume()
                 await asyncio.sleep(pause)
-        await self.session.flush(syncs.BEFORE_RUN_SECONDS)
+        await self.session.flush(syncs.BEFORE_RUN_SECONDS, side=side)
 
     async def there(self) -> bytes:
         """Give the absolute folder there."""
