@@ -287,3 +287,24 @@ def test_a_mass_removal_that_is_taken_back_needs_nobody(pair, wait_for):
             assert len(pair.equal()) == 51
 
     asyncio.run(body())
+
+
+@pytest.mark.parametrize("source", ["here", "there"])
+def test_a_look_tells_whether_a_side_has_news(pair, source):
+    async def body():
+        async with pair.up() as session:
+            await session.flush()
+            await session.flush()
+
+            async def look(side):
+                answer = asyncio.get_running_loop().create_future()
+                assert session.look(side, answer.set_result)
+                return await answer
+
+            assert await look(source)
+            (pair.side(source) / "x").write_text("1")
+            assert not await look(source)
+            await session.flush(side=source)
+            assert pair.equal().keys() == {b"x"}
+
+    asyncio.run(body())

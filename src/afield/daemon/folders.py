@@ -133,11 +133,11 @@ def add_up(done: list[dict[str, Any]]) -> dict[str, Any]:
     return told
 
 
-async def flush(target: Target, seconds: float) -> None:
-    """Wait until what was saved is on the other side, in all folders. Raises the first failure."""
+async def flush(target: Target, seconds: float, *, side: str | None = None) -> None:
+    """Wait until what was saved (on ``side``, "here" or "there") is on the other side, in all folders. Raises the first failure."""
     for name, session in sessions(target):
         with _named(name):
-            await session.flush(seconds)
+            await session.flush(seconds, side=side)
 
 
 def take(target: Target) -> list[Any]:

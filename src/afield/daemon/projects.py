@@ -113,7 +113,14 @@ class Target:
         """See runs.Base."""
         return await self.place.home()
 
-    async def barrier(self) -> None:
+    def look(self, side: str, answer: Callable[[bool], None]) -> bool:
+        """See runs.Base."""
+        if self.session is None or self.more:
+            # Several folders: each is asked on the long way.
+            return False
+        return bool(self.session.look(side, answer))
+
+    async def barrier(self, side: str | None = None) -> None:
         """See runs.Base."""
         if self.session is None:
             return
@@ -121,13 +128,13 @@ class Target:
             # A link that is being taken up again is waited for, and so is a files worker that was lost with it.
             await self.place.ready()
             try:
-                await folders.flush(self, syncs.BEFORE_RUN_SECONDS)
+                await folders.flush(self, syncs.BEFORE_RUN_SECONDS, side=side)
                 return
             except LinkError:
                 for _, session in folders.sessions(self):
                     session.resume()
                 await asyncio.sleep(pause)
-        await folders.flush(self, syncs.BEFORE_RUN_SECONDS)
+        await folders.flush(self, syncs.BEFORE_RUN_SECONDS, side=side)
 
     async def there(self) -> bytes:
         """Give the absolute folder there."""

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-from afield.daemon import mapping, run_wire
+from afield.daemon import mapping, run_wire, settling
 from afield.errors import AfieldError, CommandNotFound, LinkLost, NoSuchProcess, ProtocolError, SessionGone
 
 if TYPE_CHECKING:
@@ -26,11 +26,9 @@ if TYPE_CHECKING:
 _ENDING = (1, 2, 3, 9, 15)
 # A barrier takes some milliseconds; whoever waits longer wants to know what for.
 _NOTICE_SECONDS = 2.0
-# After the end the results come back. A sync that takes longer than this goes on by itself; the exit status must not wait.
-_RESULTS_SECONDS = 30.0
 
 
-class Base(Protocol):
+class Base(settling.Synced, Protocol):
     """What a run needs of a project's machine (``projects.Target``)."""
 
     def run_state(self, *, barrier: bool) -> str:
@@ -48,9 +46,6 @@ class Base(Protocol):
 
     async def home(self) -> bytes:
         """Give the home folder there."""
-
-    async def barrier(self) -> None:
-        """Wait until what is saved on either side is on the other."""
 
     @property
     def place(self) -> Any:
@@ -91,6 +86,7 @@ class Run:
         self._over = False
         self._resumed = False
         self._results = False
+        self._ended = False  # the program; its results may still be on their way
         self._stdin: deque[bytes] = deque()
         self._stdin_end = False
         self._taken_base = 0
@@ -198,10 +194,21 @@ class Run:
         self.channel.write(run_wire.started(self.id) + run_wire.credit(self._credit))
         target = base.mapping_target()
         target = target._replace(roots=mapping.roots_of(request, target.roots[0]))
-        if state == "barrier" or base.environment.pending or mapping.needs_home(request, target):
-            self._task = asyncio.ensure_future(self._prepare(base, request, target, barrier=state == "barrier"))
+        if base.environment.pending or mapping.needs_home(request, target):
+            self._begin_slowly(base, request, target, barrier=state == "barrier")
+        elif state == "barrier":
+            # What changed there is there: only what was saved here has to be looked at.
+            settling.look(
+                base,
+                "here",
+                quiet=self._guarded(lambda: self._open(base, request, target)),
+                busy=self._guarded(lambda: self._begin_slowly(base, request, target, barrier=True)),
+            )
         else:
             self._open(base, request, target)
+
+    def _begin_slowly(self, base: Base, request: RunRequest, target: mapping.Target, *, barrier: bool) -> None:
+        self._task = asyncio.ensure_future(self._prepare(base, request, target, barrier=barrier))
 
     async def _prepare(self, base: Base, request: RunRequest, target: mapping.Target, *, barrier: bool) -> None:
         try:
@@ -213,16 +220,13 @@ class Run:
                 if mapping.needs_home(request, target):
                     target = target.at_home(await base.home())
                 if barrier:
-                    await base.barrier()
+                    await base.barrier("here")
             finally:
                 notice.cancel()
             if not self._over:
                 self._open(base, request, target)
-        except AfieldError as error:
-            self._refuse(error)
         except Exception as error:
-            self._log(f"a run could not be prepared: {error!r}")
-            self._refuse(AfieldError(f"the run could not be prepared: {error!r}", hint="see `afield daemon log`"))
+            self._fail(error)
 
     def _tell_waiting(self) -> None:
         self.channel.write(run_wire.notice("afield: waiting for the sync before the program starts (Ctrl-C gives up)"))
@@ -324,26 +328,42 @@ class Run:
         self.channel.write(run_wire.started(self.id) + run_wire.credit(self._credit))
 
     def _exited(self, code: int) -> None:
-        if self._results and self._base is not None and not self._over:
-            self._task = asyncio.ensure_future(self._bring_results(self._base, code))
+        base = self._base
+        if self._results and base is not None and not self._over:
+            self._ended = True
+            done = self._guarded(lambda: self._finish(run_wire.ended(code)))
+            settling.look(base, "there", quiet=done, busy=self._guarded(lambda: self._wait_for_results(base, code)))
         else:
             self._finish(run_wire.ended(code))
 
+    def _wait_for_results(self, base: Base, code: int) -> None:
+        self._task = asyncio.ensure_future(self._bring_results(base, code))
+
     async def _bring_results(self, base: Base, code: int) -> None:
-        # Waited for from outside: a sync that takes longer goes on after this run.
-        bringing = asyncio.ensure_future(base.barrier())
-        bringing.add_done_callback(lambda task: task.cancelled() or task.exception())
-        await asyncio.wait([bringing], timeout=_RESULTS_SECONDS)
-        error = bringing.exception() if bringing.done() else None
-        if not bringing.done() or error is not None:
-            why = str(error) if error is not None else "it takes longer"
-            self.channel.write(
-                run_wire.notice(f"afield: the results are not all here yet: {why} (see `afield status`)")
-            )
+        if missing := await settling.bring_results(base):
+            self.channel.write(run_wire.notice(missing))
         self._finish(run_wire.ended(code))
 
+    def _guarded(self, step: Callable[[], None]) -> Callable[[], None]:
+        """Make a callback of it: nothing once the run is over, and what fails is told to the client."""
+
+        def call() -> None:
+            try:
+                if not self._over:
+                    step()
+            except Exception as error:
+                self._fail(error)
+
+        return call
+
+    def _fail(self, error: Exception) -> None:
+        if not isinstance(error, AfieldError):
+            self._log(f"a run failed: {error!r}")
+            error = AfieldError(f"the run failed: {error!r}", hint="see `afield daemon log`")
+        self._refuse(error)
+
     def _on_closed(self, error: AfieldError | None) -> None:
-        if self._over or (self._task is not None and not self._task.done()):
+        if self._over or self._ended or (self._task is not None and not self._task.done()):
             return
         if isinstance(error, SessionGone | LinkLost):
             # The agent may still have the process: the client comes again as it would after a killed daemon.

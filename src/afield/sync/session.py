@@ -264,12 +264,16 @@ class Session:
 
     # -- asking for it
 
-    async def barrier(self, side: str) -> None:
-        """Wait until everything that happened on that side up to now is known here. Raises LinkLost and the like."""
-        await self.picture.side(side).barrier()
+    def look(self, side: str, answer: Callable[[bool], None]) -> bool:
+        """``answer(True)`` when all that happened on that side is on the other; else (or False at once) ``flush`` is the way."""
+        return self._is_quiet() and self.picture.side(side).look(lambda good: answer(good and self._is_quiet()))
 
-    async def flush(self, seconds: float = FLUSH_SECONDS) -> None:
-        """Wait until what was saved on either side before this call is on the other.
+    def _is_quiet(self) -> bool:
+        busy = self._task is None or self._suspended is not None or self._lock.locked()
+        return not busy and self._next_time() != 0.0
+
+    async def flush(self, seconds: float = FLUSH_SECONDS, *, side: str | None = None) -> None:
+        """Wait until what was saved on either side (or on ``side``, "here" or "there") before this call is on the other.
 
         Conflicts and listed problems do not count. Raises NotUp, LinkLost, GuardRefused, LinkTimeout.
         """
@@ -284,9 +288,10 @@ class Session:
                     # A person may have put right what kept a folder from being opened.
                     async with self._lock:
                         await self._mend()
-                for side in (picture.here, picture.there):
-                    side.asked()
-                await together(picture.here.barrier(), picture.there.barrier())
+                asked = (picture.here, picture.there)
+                for one in asked:
+                    one.asked()
+                await together(*(one.barrier() for one in asked if side in (None, one.name)))
                 async with self._lock:
                     self._watch()
                     await self._flush_cycles()
