@@ -289,3 +289,16 @@ def test_a_change_is_told_within_milliseconds(root):
             time.sleep(0.006)  # a person saves seldom: the allowance for bursts is not what is measured
         # 1 ms is the aim on a quiet machine; the bound only tells a design that waits from one that does not.
         assert statistics.median(taken) < 0.02
+
+
+def test_what_goes_from_a_folder_that_was_just_applied_is_told(watched, root):
+    for number in range(20):
+        folder = b"new%d" % number
+        results = watched.apply([op("dir", folder), put(folder + b"/x", b"x"), put(folder + b"/y", b"y")], [b"x", b"y"])
+        assert [result[0] for result in results] == ["ok", "ok", "ok"]
+        # Most often before the worker has begun to watch the folder.
+        os.unlink(root + b"/" + folder + b"/x")
+        watched.request("barrier")
+        known = {folder: None, folder + b"/x": None, folder + b"/y": None}
+        follow(watched, known, lambda tree, gone=folder + b"/x": gone not in tree)
+        assert folder + b"/y" in known

@@ -6,7 +6,6 @@ several things is refused with what to do. What must not go in: how an environme
 
 from __future__ import annotations
 
-import difflib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +107,8 @@ def _path(wanted: str, there: bytes, home: bytes) -> bytes:
 
 
 def _unknown(envs: list[Env], wanted: str) -> NoSuchEnv:
+    import difflib  # only for an error: every start of the daemon would pay for it
+
     names = sorted({str(env["name"]) for env in envs})
     near = difflib.get_close_matches(wanted, names, n=3)
     if near:

@@ -16,10 +16,11 @@ from afield.files.rules import VENV_MARK, Rules
 from afield.files.scan import Scan, entry_of
 from afield.tree.entries import encode_entries
 from afield.tree.ignore import FILE_NAMES
+from afield.tree.paths import parents
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
+    from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
     from afield.files.columns import StatRow
     from afield.files.inotify import Inotify
@@ -270,9 +271,10 @@ class Watch:
             if monotonic() >= task.until:
                 self.root.forget()
                 yield None
+        made = self._made_below(folders)
         for path in folders:
             scan = Scan(self.root, self.rules, self.folder)
-            for event in self._report_folder(path, scan, task, absent):
+            for event in self._report_folder(path, scan, task, absent, made.get(path, ())):
                 yield event
         for event in changed(pairs, absent):
             yield event
@@ -287,12 +289,21 @@ class Watch:
         if self.own.pop(path, None) != tuple(entry.stat):
             pairs.append((path, entry))
 
-    def _report_folder(
-        self, path: "bytes", scan: "Scan", task: "Any", absent: "List[bytes]"
-    ) -> "Iterator[Optional[Event]]":
-        """List a folder that came, watching all in it; nothing is said when all of it is our own work.
+    def _made_below(self, folders: "List[bytes]") -> "Dict[bytes, List[bytes]]":
+        """Give what we made ourselves below each of these folders and nothing has told of since."""
+        found: "Dict[bytes, List[bytes]]" = {path: [] for path in folders}
+        for path, mark in self.own.items() if folders else ():
+            for above in parents(path) if mark is not False else ():
+                if above in found:
+                    found[above].append(path)
+        return found
 
-        What is ``absent`` is said with it (and taken from the list): a folder under a new name is then seen as such.
+    def _report_folder(
+        self, path: "bytes", scan: "Scan", task: "Any", absent: "List[bytes]", made: "Sequence[bytes]"
+    ) -> "Iterator[Optional[Event]]":
+        """List a folder that came, watching all in it; nothing is said when all of it is our own work and still there.
+
+        What went of ``made`` before the folder was watched gives no event of its own. What is ``absent`` is said with it (and taken from the list): a folder under a new name is then seen as such.
         """
         pairs: "List[Any]" = []
         try:
@@ -308,6 +319,10 @@ class Watch:
         strange = [found for found, entry in pairs if self.own.get(found) != own_mark(entry)]
         for found, _ in pairs:
             self.own.pop(found, None)
+        for gone_path in made:
+            if self.own.get(gone_path, False) is not False:
+                del self.own[gone_path]
+                strange.append(gone_path)
         if strange:
             gone, absent[:] = list(absent), []
             for event in changed(pairs, gone, path):
