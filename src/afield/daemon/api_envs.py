@@ -20,7 +20,7 @@ from afield.errors import EnvBroken, EnvClash, EnvFailed, NoSuchEnv, UsageError
 if TYPE_CHECKING:
     from afield.daemon.conversation import Ask
     from afield.daemon.core import Daemon
-    from afield.daemon.projects import Target
+    from afield.daemon.target import Target
 
 Args = dict[str, Any]
 Env = dict[str, Any]

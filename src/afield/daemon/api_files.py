@@ -20,7 +20,7 @@ from afield.errors import BadPath, FileFailed, NoSuchFile
 if TYPE_CHECKING:
     from afield.daemon.conversation import Ask
     from afield.daemon.core import Daemon
-    from afield.daemon.projects import Target
+    from afield.daemon.target import Target
     from afield.sync.endpoint import Endpoint
 
 Args = dict[str, Any]

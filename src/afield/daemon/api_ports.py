@@ -11,7 +11,7 @@ from afield.link.forward import LocalForward, RemoteForward, parse_forward
 if TYPE_CHECKING:
     from afield.daemon.conversation import Ask
     from afield.daemon.core import Daemon
-    from afield.daemon.projects import Target
+    from afield.daemon.target import Target
 
 Args = dict[str, Any]
 

@@ -15,7 +15,7 @@ from afield.errors import EnvBroken, EnvClash, NoSuchEnv
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from afield.daemon.projects import Target
+    from afield.daemon.target import Target
 
 Env = dict[str, Any]
 

@@ -18,9 +18,10 @@ from afield import __version__
 from afield.control import paths
 from afield.daemon.conversation import Conversation
 from afield.daemon.places import Places
-from afield.daemon.projects import Projects, Target
+from afield.daemon.projects import Projects
 from afield.daemon.runs import Run
 from afield.daemon.state import State
+from afield.daemon.target import Target
 
 if TYPE_CHECKING:
     from afield.daemon.channel import Channel

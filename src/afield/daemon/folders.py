@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from afield.config.folders import Folder
     from afield.config.load import Machine
     from afield.daemon.conversation import Ask
-    from afield.daemon.projects import Target
+    from afield.daemon.target import Target
 
 # The project's own folder among the names of the others.
 OWN = ""

@@ -18,7 +18,7 @@ from afield.errors import AfieldError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from afield.daemon.projects import Target
+    from afield.daemon.target import Target
 
 # Seconds between looks at the stamps here (some stats) and there (two calls, 200 bytes each).
 LOOK_HERE = 1.0

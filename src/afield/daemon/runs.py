@@ -11,7 +11,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from afield.daemon import mapping, run_wire, settling
 from afield.errors import AfieldError, CommandNotFound, LinkLost, NoSuchProcess, ProtocolError, SessionGone
@@ -19,6 +19,7 @@ from afield.errors import AfieldError, CommandNotFound, LinkLost, NoSuchProcess,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from afield.daemon.base import Base
     from afield.daemon.channel import Channel
     from afield.daemon.run_wire import ResumeRequest, RunRequest
 
@@ -26,33 +27,6 @@ if TYPE_CHECKING:
 _ENDING = (1, 2, 3, 9, 15)
 # A barrier takes some milliseconds; whoever waits longer wants to know what for.
 _NOTICE_SECONDS = 2.0
-
-
-class Base(settling.Synced, Protocol):
-    """What a run needs of a project's machine (``projects.Target``)."""
-
-    def run_state(self, *, barrier: bool) -> str:
-        """Say whether a run can begin: ``ready``, ``barrier`` (first sync what was saved) or ``not-ready``."""
-
-    def open_stream(self, header: dict[str, Any], window: int) -> Any:
-        """Open a stream at the place."""
-
-    def mapping_target(self) -> mapping.Target:
-        """Give the project on both sides."""
-
-    @property
-    def environment(self) -> Any:
-        """The environment there (``chosen.Chosen``)."""
-
-    async def home(self) -> bytes:
-        """Give the home folder there."""
-
-    @property
-    def place(self) -> Any:
-        """The place, for who asks which runs use it."""
-
-    def wake(self) -> None:
-        """Take the link up again if that needs nobody."""
 
 
 class Run:

@@ -19,7 +19,7 @@ RESULTS_SECONDS = 30.0
 
 
 class Synced(Protocol):
-    """What has a sync (``projects.Target``)."""
+    """What has a sync (``target.Target``)."""
 
     def look(self, side: str, answer: Callable[[bool], None]) -> bool:
         """Tell by ``answer`` whether what is saved on that side ("here", "there") is on the other; False: ask ``barrier``."""

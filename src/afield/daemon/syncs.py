@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from afield.config.load import Machine
     from afield.daemon.conversation import Ask
     from afield.daemon.folders import Part
-    from afield.daemon.projects import Target
+    from afield.daemon.target import Target
 
 # A run waits this long for its files before it gives up: an upload of some gigabytes over a home line.
 BEFORE_RUN_SECONDS = 6 * 3600.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from afield.daemon.conversation import Ask
-    from afield.daemon.projects import Target
+    from afield.daemon.target import Target
 
 # What is kept to explain a failure: the last screens of a tool that may print for minutes.
 KEPT = 64 << 10

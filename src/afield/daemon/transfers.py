@@ -17,7 +17,7 @@ from afield.errors import BadPath, FileFailed, NoSuchFile, ProtocolError, WrongK
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from afield.daemon.projects import Target
+    from afield.daemon.target import Target
     from afield.sync.endpoint import Endpoint
 
 # What may wait for a slow taker before the worker is held back: the window of its stream.
