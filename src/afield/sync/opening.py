@@ -61,12 +61,17 @@ class Opening:
         for side in (here, there):
             # Between a refused start and the next one nobody watched.
             side.needs_scan = side.needs_scan or not side.watch_mode
-        await together(
-            self._open_here() if not here.alive else self._read_ahead(),
-            *([there.connect()] if not there.connected else []),
-        )
-        if not there.alive:
-            await self.open_side(there)
+        connecting = None if there.connected else asyncio.ensure_future(there.connect())
+        try:
+            fresh = not here.alive
+            await self._read_ahead()
+            if fresh:
+                await self.open_side(here)
+        except BaseException:
+            if connecting is not None:
+                await asyncio.gather(connecting, return_exceptions=True)
+            raise
+        await together(*([self._look(here)] if fresh else []), self._open_there(connecting))
         if not self.picture.store.is_open:
             self._load()
 
@@ -76,13 +81,19 @@ class Opening:
         if not store.is_open and self._stored is not None:
             self.picture.take_rows(await asyncio.to_thread(store.read_ahead))
 
-    async def _open_here(self) -> None:
-        here = self.picture.here
-        await self._read_ahead()
-        await self.open_side(here)
+    async def _open_there(self, connecting: asyncio.Future[None] | None) -> None:
+        there = self.picture.there
+        if connecting is not None:
+            await connecting
+        if not there.alive:
+            await self.open_side(there)
+            if self.picture.rows:
+                await self._look(there)
+
+    async def _look(self, side: Side) -> None:
         if self.picture.store.exists:
-            here.begin_watch()
-        await here.scan(everything=self.picture.compare_all)
+            side.begin_watch()
+        await side.scan(everything=self.picture.compare_all)
 
     async def mend(self) -> None:
         """Open the sides that were lost: the base is still what was agreed on."""

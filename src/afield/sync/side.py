@@ -149,7 +149,7 @@ class Side:
         fresh = SideTree(self.tree.side)
         self.needs_scan = False
         self._during = set()
-        known = self._known()
+        known, rows = self._known(), self.tree.rows
         try:
             args = {"path": b"", "known": bool(known), "watch": self._watch_next}
             request = self.asked().start("scan", args, on_part=_into(fresh))
@@ -169,6 +169,10 @@ class Side:
             self.limited = done.get("limited")
         self.unreadable = dict(_lists(done, "errors"))
         self.ignored = done.get("ignored") or {}
+        if self.tree.rows is not rows:
+            # What was told as known counts no more.
+            self.needs_scan = True
+            return
         if everything and not self.tree and not self._during:
             self.tree.adopt(fresh)
             self.was_scanned = True
