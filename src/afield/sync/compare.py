@@ -8,7 +8,7 @@ from afield.errors import NoSuchFile
 from afield.sync import cycle
 from afield.sync.explain import changed
 from afield.sync.notice import show
-from afield.sync.side import together
+from afield.sync.together import together
 from afield.sync.versions import described
 
 if TYPE_CHECKING:

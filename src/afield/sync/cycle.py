@@ -14,7 +14,7 @@ from afield.sync import outcome as outcomes
 from afield.sync.limits import Impossible, possible
 from afield.sync.moves import learn_moved
 from afield.sync.outcome import Done, Plan
-from afield.sync.side import together
+from afield.sync.together import together
 from afield.sync.transfer import Progress, transfer
 from afield.tree.reconcile import Change, Outcome, reconcile, undecided
 

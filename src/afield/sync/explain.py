@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from afield.sync import cycle
-from afield.sync.side import together
+from afield.sync.together import together
 from afield.sync.versions import described
 
 if TYPE_CHECKING:

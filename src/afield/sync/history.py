@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.errors import FileChanged, NoSuchFile
 from afield.sync.notice import show
-from afield.sync.side import together
+from afield.sync.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

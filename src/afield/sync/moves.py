@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from afield.sync.side import together
+from afield.sync.together import together
 from afield.tree.entries import Entry, Node
 
 if TYPE_CHECKING:

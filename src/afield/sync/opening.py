@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from afield.errors import AfieldError, RootMissing, RootReplaced
 from afield.sync.clocks import offset
 from afield.sync.notice import show
-from afield.sync.side import together
+from afield.sync.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable

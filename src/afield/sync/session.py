@@ -32,9 +32,10 @@ from afield.sync.opening import Opening, replaced
 from afield.sync.pace import Limit
 from afield.sync.pacing import Pacing
 from afield.sync.picture import Picture
-from afield.sync.side import Side, together
+from afield.sync.side import Side
 from afield.sync.status import Status, status
 from afield.sync.texts import Keeper
+from afield.sync.together import together
 from afield.tree.rules import ModeRules
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ read is never taken as gone. No decisions about the other side in here.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +18,7 @@ from afield.tree.listing import decode_same, encode_known
 from afield.tree.paths import check_or_root, parent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 
     from afield.sync.channel import Maker
 
@@ -394,12 +393,3 @@ def below_any(path: bytes, folders: Mapping[bytes, Any] | set[bytes]) -> bool:
             return True
         at = path.rfind(b"/", 0, at)
     return False
-
-
-async def together(*waits: Awaitable[Any]) -> list[Any]:
-    """Wait for several things at once; when one fails the others are still waited for, then the first failure is raised."""
-    results = await asyncio.gather(*waits, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return results

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from afield.sync.contents import read_contents
 from afield.sync.merge import LARGEST, is_text
-from afield.sync.side import together
+from afield.sync.together import together
 
 if TYPE_CHECKING:
     from afield.sync.session import Session
