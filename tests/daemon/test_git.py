@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from afield.daemon.gits import told, unequal
-from afield.errors import GitRefused
+from afield.errors import GitRefused, GuardRefused
 
 
 def git(folder, *words):
@@ -107,6 +107,20 @@ def test_the_command_line_says_what_moved(box):
     apart = subprocess.run(words, cwd=box.here, capture_output=True, text=True, check=False)
     assert apart.returncode == 1
     assert "branch main went apart" in apart.stdout
+
+
+def test_a_repository_is_cleaned_away_only_when_its_commits_are_here(box):
+    with box.connect() as client:
+        client.request("up", {**box.args, "confirm": 1 << 30}, timeout=60)
+        client.request("git-sync", box.args, timeout=60)
+        late = commit(box.there, "late.py", "made there\n")
+        client.request("sync", box.args, timeout=60)
+        with pytest.raises(GuardRefused, match=r"\.git/"):
+            client.request("clean", {**box.args, "files": True}, timeout=60)
+        client.request("git-sync", box.args, timeout=60)
+        assert head(box.here) == late
+        client.request("clean", {**box.args, "files": True}, timeout=60)
+    assert not os.path.exists(box.there)
 
 
 def test_files_that_may_differ_have_a_reason_by_side():

@@ -28,6 +28,7 @@ Args = dict[str, Any]
 _NAMED = 5
 _DEPTH = 64
 # afield's own folder: history, staging, identity.
+_GIT = b".git/"
 _OWN = b".afield"
 # s that an agent without work takes to end at most, on a loaded machine.
 _ENDING = 5.0
@@ -48,7 +49,7 @@ async def clean(daemon: Daemon, ask: Ask, args: Args) -> Any:
     if args["dry_run"]:
         return {"would_remove": await _plan(target, found)}
     for part, rows in found if not args["force"] else ():
-        only_there = await asyncio.to_thread(missing_here, part.here, rows)
+        only_there = await _only_there(target, part, rows)
         if only_there:
             raise _refusal(part, only_there)
     removed = await daemon.projects.down(target)
@@ -109,11 +110,26 @@ async def _plan(target: Target, found: list[tuple[folders.Part, list[Any]]]) -> 
         size = sum(row[3] for row in files)
         noun = "file" if len(files) == 1 else "files"
         plan.append(f"{os.fsdecode(part.there)}: {len(files)} {noun}, {amount(size)}")
-        only_there = await asyncio.to_thread(missing_here, part.here, rows)
+        only_there = await _only_there(target, part, rows)
         if only_there:
             named = ", ".join(os.fsdecode(path) for path in only_there[:_NAMED])
             plan.append(f"  of these {len(only_there)} are not here in the same form (needs --force): {named}")
     return plan
+
+
+async def _only_there(target: Target, part: folders.Part, rows: list[Any]) -> list[bytes]:
+    """Give the files there that are not here; those of a repository whose commits are all here are none."""
+    missing = await asyncio.to_thread(missing_here, part.here, rows)
+    if not any(path.startswith(_GIT) for path in missing):
+        return missing
+    from afield.gitsync.carried import is_carried
+    from afield.gitsync.ends import Here, There
+
+    try:
+        carried = await is_carried(Here(os.fsdecode(part.here)), There(target.place.connection, part.there))
+    except AfieldError:
+        carried = False
+    return [path for path in missing if not path.startswith(_GIT)] if carried else missing
 
 
 def missing_here(folder: bytes, rows: list[Any]) -> list[bytes]:
