@@ -82,6 +82,70 @@ def test_requests_survive_a_cut(agent, files, root):
     assert files.answer(number)[1] == "done"
 
 
+def begin_a_folder(files, root):
+    """Send half of a new folder, so that something lies in staging; gives a function that lists what lies there."""
+    files.answer(files.ask("open", root=os.fsencode(root), create=False))
+    put = {"op": "put", "size": 1 << 20, "executable": False, "mtime_ns": 0, "digest": None, "was": None}
+    names = [b"new/a", b"new/b"]
+    folder = {"op": "dir", "path": b"new", "was": None, "was_kind": None}
+    ops = [folder, *({**put, "path": name, "was_kind": None} for name in names)]
+    number = files.ask("apply", ops=ops)
+    one = (1 << 20).to_bytes(8, "little") + bytes(1 << 20)
+    for start in range(0, 1 << 20, 65536):
+        files.stream.send(encode_record([number, "data", one[start : start + 65536]]))
+
+    def staged():
+        base = os.path.join(root, ".afield", "staging")
+        return [name for _, _, names in os.walk(base) for name in names]
+
+    return staged
+
+
+def test_a_worker_whose_client_is_gone_gives_way_with_all_it_staged(agent, files, root, wait_until):
+    staged = begin_a_folder(files, root)
+    wait_until(staged)
+    agent.forget()
+    agent.dial()
+    again = Files(agent, root)
+    assert again.answer(again.ask("open", root=os.fsencode(root), create=False))[1] == "done"
+    wait_until(lambda: not staged())
+    # The agent, the new worker, and the login that handed its descriptors over and sleeps.
+    wait_until(lambda: agent.call("footprint")["processes"] == 3)
+    assert again.answer(again.ask("barrier"))[1] == "done"
+
+
+def test_a_worker_of_another_folder_stays(agent, files, root, home):
+    other = os.path.join(home, "other")
+    os.mkdir(other)
+    number = files.ask("open", root=os.fsencode(root), create=False)
+    files.answer(number)
+    session, secret, link, streams = agent.session, agent.secret, agent.link, agent.streams
+    agent.forget()
+    agent.dial()
+    second = Files(agent, other)
+    assert second.answer(second.ask("open", root=os.fsencode(other), create=False))[1] == "done"
+    agent.cut()
+    agent.session, agent.secret, agent.link, agent.streams = session, secret, link, streams
+    agent.dial()
+    assert files.answer(files.ask("barrier"))[1] == "done"
+
+
+def test_a_client_that_comes_back_to_a_taken_folder_is_told(agent, files, root):
+    files.answer(files.ask("open", root=os.fsencode(root), create=False))
+    session, secret, link, streams = agent.session, agent.secret, agent.link, agent.streams
+    agent.forget()
+    agent.dial()
+    second = Files(agent, root)
+    assert second.answer(second.ask("open", root=os.fsencode(root), create=False))[1] == "done"
+    agent.cut()
+    agent.session, agent.secret, agent.link, agent.streams = session, secret, link, streams
+    agent.dial()
+    agent.wait(lambda: files.stream.closed)
+    assert files.stream.error.code == "agent-broken"
+    third = Files(agent, root)
+    assert third.answer(third.ask("open", root=os.fsencode(root), create=False))[1] == "done"
+
+
 def test_garbage_for_the_worker_ends_the_stream_and_not_the_agent(agent, files):
     files.stream.send(b"\xff" * 64)
     agent.wait(lambda: files.stream.closed)

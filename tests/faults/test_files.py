@@ -87,7 +87,9 @@ def test_a_kill_in_the_middle_of_the_first_upload_loses_nothing(world, victim):
     agree(world)
     assert tree_of(world.project, (".afield",)) == before
     staging = world.there / ".afield" / "staging"
-    assert not [path for path in staging.rglob("*") if not path.is_dir()]
+    wait_for(
+        lambda: not [path for path in staging.rglob("*") if not path.is_dir()], 10, what="staging without leftovers"
+    )
 
 
 def test_edits_on_both_sides_while_the_link_is_down_meet_afterwards(world):

@@ -2,6 +2,7 @@
 
 import json
 import stat
+import subprocess
 
 import pytest
 from lab import PASSWORD
@@ -111,6 +112,28 @@ def test_a_host_whose_key_is_unknown_is_named(stranger):
     assert done.returncode == 255
     assert "host key" in done.stderr
     assert "hint: " in done.stderr
+
+
+def test_a_host_whose_key_changed_is_told_with_the_command(stranger):
+    known = stranger.root / "known_hosts"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(stranger.root / "other")], check=True)
+    known.write_text(f"198.51.100.13 {(stranger.root / 'other.pub').read_text()}")
+    text = stranger.config.read_text().replace(str(stranger.lab.known_hosts), str(known))
+    stranger.config.write_text(text)
+    done = stranger.afield("keys", "setup", "c", "--no-passphrase", *stranger.ssh_words, check=False)
+    assert done.returncode == 255
+    assert "c shows another host key" in done.stderr
+    assert f'ssh-keygen -f "{known}" -R "198.51.100.13"' in done.stderr
+
+
+def test_a_home_that_cannot_hold_the_key_is_told_and_nothing_is_claimed(stranger, lab):
+    lab.c.path("/home/dev/.ssh").write_text("a file where the folder belongs")
+    with setup(stranger) as person:
+        person.wait_for("password: ").type(PASSWORD + "\n")
+        person.wait_for("the key could not be written at c").wait_for("hint: ")
+        assert person.finish() == 255
+    assert "logged in" not in person.seen
+    lab.c.run("rm", "/home/dev/.ssh")
 
 
 def test_a_key_that_ssh_would_not_offer_is_told(stranger):

@@ -83,3 +83,16 @@ def test_a_one_time_code_is_asked_for_too(world, lab, way):
         person.wait_for("wrote afield.toml")
         assert person.finish() == 0
     assert world.afield("run", "--no-sync", "hostname").stdout == "c\n"
+
+
+def test_a_host_without_any_python_says_what_to_install(world, lab):
+    lab.c.run("sh", "-c", "mkdir /away && mv /usr/bin/python3* /away/")
+    try:
+        done = world.afield("init", "ssh://c", "--name", "c", *world.ssh_words, check=False)
+    finally:
+        lab.c.run("sh", "-c", "mv /away/* /usr/bin/ && rmdir /away")
+    assert done.returncode == 255
+    assert "there is no Python to be found at ssh://c" in done.stderr
+    assert "hint: install Python 3.6 or newer there" in done.stderr
+    assert not (world.project / "afield.toml").exists()
+    world.init("c")

@@ -1,5 +1,7 @@
 """The files service: a forked worker that owns one folder, its records passed through  [P].
 
+A worker whose client is out of reach gives way to one that another client opens for the same folder: after a killed daemon
+nobody would come back for it, and what it had staged would lie there for as long as the lost session is kept.
 A fork and not a thread: a busy thread took an echo on the link from 0.1 to 5 ms, a busy child took nothing.
 The records themselves are the business of ``afield.files.worker``; here they are bytes.
 """
@@ -17,7 +19,7 @@ from afield.errors import AgentBroken, SpawnFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict
+    from typing import Any, Dict, List
 
     from afield.agent.keeper import Keeper
     from afield.agent.session import Channel
@@ -32,6 +34,7 @@ class FilesService(Service):
     def __init__(self, keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "None":
         self._keeper = keeper
         self._channel = channel
+        self._root = header["root"]
         self._ended = False
         requests, to_worker = os.pipe()
         from_worker, answers = os.pipe()
@@ -54,6 +57,9 @@ class FilesService(Service):
         keeper.loop.child(self._pid, self._exited)
         self._out = Outflow(keeper.loop, to_worker, channel.consumed)
         self._in = Inflow(keeper.loop, from_worker, channel.sendable, channel.send, self._worker_ended)
+        for other in self._others():
+            if not other.near:
+                other.give_way()
 
     def data(self, data: "Any", err: "bool") -> "None":
         """Pass requests on."""
@@ -67,6 +73,36 @@ class FilesService(Service):
     def sendable(self) -> "None":
         """Pass answers on again."""
         self._in.resume()
+
+    def away(self) -> "None":
+        """Give way if another client is faster than the news of this one's loss."""
+        if any(other.near for other in self._others()):
+            self.give_way()
+
+    @property
+    def near(self) -> "bool":
+        """Whether the client is within reach."""
+        return self._channel.near
+
+    def give_way(self) -> "None":
+        """End in favour of another client's worker; a client that does come back starts its own again."""
+        self._channel.close(
+            AgentBroken(
+                "another client took over the folder there while this one was out of reach",
+                hint="afield starts its files worker again by itself",
+            )
+        )
+        self.closed()
+
+    def _others(self) -> "List[FilesService]":
+        """Give the other workers for the same folder."""
+        found = []
+        for session in self._keeper.sessions.values():
+            for channel in session.channels.values():
+                service = channel.service
+                if isinstance(service, FilesService) and service is not self and service._root == self._root:
+                    found.append(service)
+        return found
 
     def _worker_ended(self, number: "int") -> "None":
         if self._ended:

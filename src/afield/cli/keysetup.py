@@ -13,7 +13,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from afield.errors import ConfigError, HostKeyUnknown, LinkError, PermissionDenied
+from afield.errors import ConfigError, HostKeyChanged, HostKeyUnknown, LinkError, PermissionDenied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,7 +183,7 @@ class KeySetup:
         if done.returncode:
             raise LinkError(
                 f"the key could not be written at {self._target}: {done.stderr.strip()[-300:]}",
-                hint="is the home folder there writable?",
+                hint="are the home folder and ~/.ssh there folders that this user may write?",
             )
 
     def _explain(self, text: str) -> LinkError:
@@ -194,9 +194,9 @@ class KeySetup:
                 hint="the password was wrong, or the server wants another way: try plain ssh first",
             )
         if "REMOTE HOST IDENTIFICATION HAS CHANGED" in text:
-            return LinkError(
-                f"the host key of {self._target} changed",
-                hint="make sure that it is the right host, then: ssh-keygen -R HOST",
+            return HostKeyChanged(
+                f"{self._target} shows another host key than the one that is known here",
+                hint=f"ask its administrator whether that is right, then: {forget_command(text, self._target)}",
             )
         if "Host key verification failed" in text:
             return HostKeyUnknown(
@@ -232,3 +232,12 @@ def split_host(text: str) -> tuple[str, str | None]:
     if match is None:
         raise ConfigError(f"expected user@host, a Host of ~/.ssh/config or ssh://user@host:port, got {text!r}")
     return match.group(1).replace("[", "").replace("]", ""), match.group(2)
+
+
+def forget_command(stderr: str, target: str) -> str:
+    """Give the command that removes a changed host key; ssh's own words name file, alias and port better than we could."""
+    said = re.search(r"^\s*(ssh-keygen .*-R .+)$", stderr, re.MULTILINE)
+    if said:
+        return said.group(1).strip()
+    host = re.search(r"^Host key for (\S+) has changed", stderr, re.MULTILINE)
+    return f"ssh-keygen -R {host.group(1) if host else target.rpartition('@')[2]}"

@@ -1,20 +1,34 @@
 """What a run begins with: the connection to the daemon and the request, as bytes.
 
-Rules: built-in modules only, like client.py; nothing is read from environment variables except what is passed on to the program
-there. What must not go in: what comes after the request.
+Rules: built-in modules only, and only those: everything else is imported while the daemon works on the request. Nothing is read from
+environment variables except what is passed on to the program there. What must not go in: what comes after the request.
 """
 
 import _socket
 import posix
 import sys
 
-from . import ends
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+is_tty = posix.isatty
 ADDRESS_LIMIT = 107 if sys.platform == "linux" else 103  # sun_path without its NUL (unix(7))
+
+
+class RelayError(Exception):
+    """The run cannot go on; the text is for people."""
+
+
+def window_size() -> "tuple[int, int]":
+    """Give rows and columns of the terminal, zeros without one."""
+    for fd in (0, 1, 2):
+        try:
+            columns, rows = posix.get_terminal_size(fd)
+        except OSError:
+            continue
+        return rows, columns
+    return 0, 0
 
 
 def to_bytes(text: "str | bytes") -> "bytes":
@@ -28,7 +42,7 @@ def frame(kind: "bytes", payload: "bytes" = b"") -> "bytes":
 
 
 def dial(path: "str") -> "_socket.socket":
-    """Connect to the daemon's socket; OSError when there is none, ends.RelayError when it is somebody else's."""
+    """Connect to the daemon's socket; OSError when there is none, RelayError when it is somebody else's."""
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     handle = -1
     try:
@@ -41,7 +55,7 @@ def dial(path: "str") -> "_socket.socket":
         if sys.platform == "linux":
             owner = int.from_bytes(sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
             if owner != posix.geteuid():
-                raise ends.RelayError(
+                raise RelayError(
                     f"{path} belongs to user {owner}, expected {posix.geteuid()}\nhint: somebody else made that socket; remove it"
                 )
     except BaseException:
@@ -75,12 +89,12 @@ def request(
 ) -> "bytes":
     """Give the bytes that ask for a run; cwd and env are this process's own when they are not given."""
     env = posix.environ if env is None else env
-    flags = "".join([str(fd) for fd in (0, 1, 2) if ends.is_tty(fd)]) + ("" if barrier else "n")
-    rows, columns = ends.window_size()
+    flags = "".join([str(fd) for fd in (0, 1, 2) if is_tty(fd)]) + ("" if barrier else "n")
+    rows, columns = window_size()
     words: list[str | bytes] = ["1", mode, argv0, project, machine, working_folder() if cwd is None else cwd, flags]
     words += [str(rows), str(columns), env.get(b"TERM", b""), str(len(argv)), *argv, str(len(env))]
     fields = [to_bytes(word) for word in words] + [name + b"=" + value for name, value in env.items()]
     for field in fields:
         if b"\0" in field:
-            raise ends.RelayError(f"an argument has a NUL byte, which no program can be given: {field!r:.80}")
+            raise RelayError(f"an argument has a NUL byte, which no program can be given: {field!r:.80}")
     return b"AFR1" + frame(b"R", b"\0".join(fields) + b"\0")

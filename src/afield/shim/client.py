@@ -12,7 +12,7 @@ import select
 import time
 
 from . import ends
-from .ask import dial, frame, request, to_bytes
+from .ask import RelayError, dial, frame, is_tty, request, to_bytes, window_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ _CAUGHT = tuple(
 )
 _DEADLY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
-RelayError = ends.RelayError
-
 
 class NotReadyError(Exception):
     """The daemon cannot run it as things are (no link, or a question must be asked); nothing was started."""
@@ -53,12 +51,11 @@ def _u64(*values: "int") -> "bytes":
 class _Relay:
     """One run. `run` gives its status: an exit code, or minus a signal of this system."""
 
-    def __init__(self, path: "str", ask: "bytes", who: "tuple[str, str]", daemon_start: "Sequence[str]") -> "None":
-        self._path, self._ask, self._who, self._daemon_start = path, ask, who, daemon_start
+    def __init__(self, sock: "Any", path: "str", who: "tuple[str, str]", daemon_start: "Sequence[str]") -> "None":
+        self._sock, self._path, self._who, self._daemon_start = sock, path, who, daemon_start
         self._terminal = ends.Terminal()
         self._input = ends.Descriptor(0, posix.O_RDONLY)
         self._outs = ends.Output(1, self._terminal), ends.Output(2, self._terminal)
-        self._sock: Any = None
         self._queue = bytearray()
         self._head = b""  # the five bytes of the frame that is being read, as far as they came
         self._left = 0
@@ -77,11 +74,6 @@ class _Relay:
 
     def run(self) -> "int":
         try:
-            try:
-                self._sock = dial(self._path)
-                self._sock.sendall(self._ask)
-            except OSError as error:
-                raise NotReadyError(f"no daemon at {self._path}: {error.strerror}") from None
             while True:
                 try:
                     self._step()
@@ -106,8 +98,7 @@ class _Relay:
             posix.close(self._wake[1])
         for end in (self._input, *self._outs):
             end.close()
-        if self._sock:
-            self._sock.close()
+        self._sock.close()
 
     def _put(self, kind: "bytes", payload: "bytes" = b"") -> "None":
         self._queue += frame(kind, payload)
@@ -122,7 +113,7 @@ class _Relay:
 
     def _put_window(self) -> "None":
         if self._terminal.whole:
-            rows, columns = ends.window_size()
+            rows, columns = window_size()
             self._put(b"w", (rows | columns << 16).to_bytes(4, "little"))
 
     def _put_input(self) -> "None":
@@ -195,7 +186,7 @@ class _Relay:
         elif kind == b"U":
             raise _LostError
         elif kind == b"n":
-            if ends.is_tty(2):
+            if is_tty(2):
                 self._note(payload)
         elif kind == b"E" and payload:
             self._text = payload[1:]
@@ -389,4 +380,16 @@ def relay(
     meanwhile. Raises NotReadyError when nothing was started, RelayError when the run cannot go on.
     """
     asked = request(mode, argv, argv0=argv0, project=project, machine=machine, cwd=cwd, env=env, barrier=barrier)
-    return _Relay(path, asked, (project, machine), daemon_start).run()
+    try:
+        sock = dial(path)
+        sock.sendall(asked)
+    except OSError as error:
+        raise NotReadyError(f"no daemon at {path}: {error.strerror}") from None
+    return carry(sock, path, project=project, machine=machine, daemon_start=daemon_start)
+
+
+def carry(
+    sock: "Any", path: "str", *, project: "str" = "", machine: "str" = "", daemon_start: "Sequence[str]" = ()
+) -> "int":
+    """Do the rest of `relay` for a request that was sent on sock."""
+    return _Relay(sock, path, (project, machine), daemon_start).run()

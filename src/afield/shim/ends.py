@@ -11,6 +11,8 @@ import posix
 import select
 import sys
 
+from .ask import RelayError, is_tty
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
@@ -31,29 +33,11 @@ ON_WIRE = {
 HERE = {number: here for here, number in ON_WIRE.items()}
 
 
-class RelayError(Exception):
-    """The run cannot go on; the text is for people."""
-
-
 class Over(Exception):  # noqa: N818 - the normal way out of the loop
     """The run is over with this status: an exit code, or minus a signal of this system."""
 
     def __init__(self, status: "int") -> "None":
         self.status = status
-
-
-is_tty = posix.isatty
-
-
-def window_size() -> "tuple[int, int]":
-    """Give rows and columns of the terminal, zeros without one."""
-    for fd in (0, 1, 2):
-        try:
-            columns, rows = posix.get_terminal_size(fd)
-        except OSError:
-            continue
-        return rows, columns
-    return 0, 0
 
 
 def foreground() -> "bool":

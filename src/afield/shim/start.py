@@ -1,14 +1,13 @@
 """The entry of the Python shim: finds the project that it lies in, relays, or becomes the fallback.
 
-Rules: built-in modules only; the project is found from where the script lies, the rest stands in PROJECT/.afield/shim.conf.
+Rules: built-in modules only, and few before the request is sent: the rest is imported while the daemon works; the project is found from where the script lies, the rest stands in PROJECT/.afield/shim.conf.
 What must not go in: the relay itself (client.py).
 """
 
 import posix
 import sys
 
-from . import ends
-from .client import NotReadyError, relay
+from .ask import RelayError, dial, request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,24 +43,24 @@ def read_conf(project: "str") -> "dict[str, str]":
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as error:
-        raise ends.RelayError(
-            f"cannot read {path}: {error.strerror}\nhint: run `afield up` in {project or '/'}"
-        ) from None
+        raise RelayError(f"cannot read {path}: {error.strerror}\nhint: run `afield up` in {project or '/'}") from None
     text = posix.read(fd, 16384).decode(sys.getfilesystemencoding(), "surrogateescape")
     posix.close(fd)
     conf = dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
     if "socket" not in conf:
-        raise ends.RelayError(f"{path} names no socket\nhint: run `afield up` in {project or '/'}")
+        raise RelayError(f"{path} names no socket\nhint: run `afield up` in {project or '/'}")
     return conf
 
 
-def _fall_back(fallback: "list[str]", words: "list[str]", project: "str", why: "object") -> "None":
+def _fall_back(fallback: "list[str]", words: "list[str]", project: "str", why: "object") -> "int":
     if not fallback:
-        raise ends.RelayError(f"{why}, and shim.conf names no fallback\nhint: run `afield up` in {project or '/'}")
+        raise RelayError(f"{why}, and shim.conf names no fallback\nhint: run `afield up` in {project or '/'}")
+    # This interpreter ignores SIGPIPE (signal module); the next program shall not.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         posix.execv(fallback[0], [*fallback, "shim-run", *words])
     except OSError as error:
-        raise ends.RelayError(
+        raise RelayError(
             f"cannot start {fallback[0]}: {error.strerror}\nhint: run `afield up` in {project or '/'}"
         ) from None
 
@@ -76,13 +75,18 @@ def _run(script: "str", argv: "list[str]") -> "int":
     machine = conf.get("machine", "")
     fallback = [word for word in conf.get("fallback", "").split("\t") if word]
     start = [*fallback, "daemon", "start"] if fallback else []
+    asked = request("python", argv, argv0=path, project=project, machine=machine)
     try:
-        return relay(conf["socket"], "python", argv, argv0=path, project=project, machine=machine, daemon_start=start)
+        sock = dial(conf["socket"])
+        sock.sendall(asked)
+    except OSError as why:
+        return _fall_back(fallback, [path, project, machine, *argv], project, f"no daemon: {why.strerror}")
+    from .client import NotReadyError, carry
+
+    try:
+        return carry(sock, conf["socket"], project=project, machine=machine, daemon_start=start)
     except NotReadyError as why:
-        # This interpreter ignores SIGPIPE (signal module); the next program shall not.
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        _fall_back(fallback, [path, project, machine, *argv], project, why)
-    return 255
+        return _fall_back(fallback, [path, project, machine, *argv], project, why)
 
 
 def main() -> "None":
@@ -97,9 +101,11 @@ def main() -> "None":
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         status = _run(sys.argv[0], sys.argv[1:])
-    except ends.RelayError as error:
+    except RelayError as error:
         posix.write(2, f"afield: {error}\n".encode(sys.getfilesystemencoding(), "surrogateescape"))
         status = 255
     if status < 0:
-        ends.die(-status)
+        from .ends import die
+
+        die(-status)
     posix._exit(status)  # nothing is buffered, and taking the interpreter down costs a millisecond

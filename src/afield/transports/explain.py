@@ -198,7 +198,14 @@ START = (
         'name a Python 3.6 or newer there: python = "/path/to/python3" in afield.toml',
     ),
     _rule(
-        r"^afield: no usable python:|command not found|Unknown command|not found$|no such file or directory|cannot execute|bad interpreter|"
+        r"^afield: no usable python:[ \t]*$",
+        errors.NoPython,
+        "there is no Python to be found at {place}, neither as python3 nor in a usual folder",
+        "install Python 3.6 or newer there (uv python install, conda, a module), and name it when it is in no usual folder: "
+        'python = "/path/to/python3" in afield.toml',
+    ),
+    _rule(
+        r"command not found|Unknown command|not found$|no such file or directory|cannot execute|bad interpreter|"
         r"is not recognized",
         errors.NoPython,
         "there is no Python to be found at {place}: {line}",

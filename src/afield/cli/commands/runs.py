@@ -115,7 +115,7 @@ def carry(mode: str, argv: tuple[str, ...], *, project: str, machine: str, argv0
     from afield.control.paths import socket_path
     from afield.control.spawn import cli_command
     from afield.errors import LinkLost
-    from afield.shim import client, ends
+    from afield.shim import ask, client, ends
 
     def attempt() -> int:
         status = client.relay(
@@ -142,7 +142,7 @@ def carry(mode: str, argv: tuple[str, ...], *, project: str, machine: str, argv0
         raise LinkLost(
             "the link was lost before the program started", hint="afield status says why; then try again"
         ) from None
-    except ends.RelayError as error:
+    except ask.RelayError as error:
         text, _, hint = str(error).partition("\nhint: ")
         raise LinkLost(text, hint=hint or None) from None
 
