@@ -70,6 +70,12 @@ def _try(files, folder=b"/", argv=(b"x",), env=None):
         os.close(null)
 
 
+def children():
+    """Our children, zombies too; other tests of this process may have left daemons that are about to end."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return set(file.read().split())
+
+
 @quick
 def test_the_first_file_that_is_there_runs(tmp_path):
     pid = _try([os.fsencode(tmp_path / "none"), b"/bin/sh"], argv=[b"sh", b"-c", b"exit 7"])
@@ -82,11 +88,10 @@ def test_the_first_file_that_is_there_runs(tmp_path):
     [([b"/bin/none"], b"/"), ([b"/etc/passwd"], b"/"), ([b"/bin/true"], b"/none"), ([b"true"], b"/")],
 )
 def test_whatever_fails_is_left_to_the_fork_without_a_trace(files, folder):
-    before = len(os.listdir("/proc/self/fd"))
+    before, born = len(os.listdir("/proc/self/fd")), children()
     assert _try(files, folder) is None
     assert len(os.listdir("/proc/self/fd")) == before
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert children() == born
 
 
 def test_arguments_that_python_does_not_know_are_left_to_the_fork(monkeypatch):
@@ -100,7 +105,11 @@ def test_programs_ignore_and_block_nothing_and_have_a_session_of_their_own(any_p
     out = bytes(
         agent.run("sh", "-c", "grep -E 'Sig(Ign|Blk)' /proc/self/status; ps -o sid= -p $$; echo $$").out
     ).split()
-    assert out[:4] == [b"SigBlk:", b"0" * 16, b"SigIgn:", b"0" * 16]
+    ours = (
+        3 << 31
+    )  # signals 32 and 33 are the C library's: its posix_spawn leaves them ignored, and nobody can reset them
+    assert [out[0], out[2]] == [b"SigBlk:", b"SigIgn:"]
+    assert [int(value, 16) & ~ours for value in (out[1], out[3])] == [0, 0]
     assert out[4] == out[5]
 
 

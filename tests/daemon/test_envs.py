@@ -123,7 +123,7 @@ def test_errors_have_their_codes(linked):
 
 
 def test_what_afield_did_not_make_is_removed_only_when_it_is_said(linked):
-    path = f"{linked.home}/envs/other"
+    path = f"{linked.place}/envs/other"
     subprocess.run([NEWEST, "-I", "-m", "venv", "--without-pip", path], check=True)
     assert code_of(linked, "env-remove", env="other") == "env-failed"
     assert os.path.exists(path)
@@ -170,16 +170,16 @@ def test_a_python_without_venv_makes_one_by_hand(linked):
     env = {"LD_LIBRARY_PATH": f"{prefix}/lib", "PATH": ""}
     if subprocess.run([program, "-I", "-c", "pass"], capture_output=True, env=env, check=False).returncode:
         pytest.skip("this Python does not run from another folder")
-    os.makedirs(f"{linked.home}/.pyenv/versions")
-    shutil.move(os.path.join(linked.folder, "bare"), f"{linked.home}/.pyenv/versions/bare")
-    made = linked.ask("env-create", name="ml", python=f"{linked.home}/.pyenv/versions/bare")["env"]
+    os.makedirs(f"{linked.place}/.pyenv/versions")
+    shutil.move(os.path.join(linked.folder, "bare"), f"{linked.place}/.pyenv/versions/bare")
+    made = linked.ask("env-create", name="ml", python=f"{linked.place}/.pyenv/versions/bare")["env"]
     assert made["broken"] is None
     settings(linked, 'env = "ml"\n')
     assert run(linked, ["-c", "import sys; print(sys.prefix)"]) == (0, made["path"] + "\n")
 
 
 def test_a_conda_there_is_asked_to_make_one(linked):
-    root = f"{linked.home}/miniconda3"
+    root = f"{linked.place}/miniconda3"
     os.makedirs(f"{root}/conda-meta")
     os.makedirs(f"{root}/bin")
     open(f"{root}/conda-meta/history", "w").close()

@@ -69,7 +69,7 @@ def box(sandbox, monkeypatch, capsys):
 # -- several machines
 
 
-def test_a_project_is_synced_to_several_machines_at_once(box):
+def test_a_project_is_synced_to_several_machines_at_once(box, wait):
     box.settings()
     put(box.here, "a.py")
     out = box.ok("up", "--all")
@@ -78,7 +78,7 @@ def test_a_project_is_synced_to_several_machines_at_once(box):
     assert names(box.one) == names(box.two) == ["a.py"]
     put(box.one, "result.txt", "made there")
     box.ok("sync", "--all")
-    box.ok("sync", "--all")
+    wait(lambda: box.ok("sync", "--all") and "result.txt" in names(box.two), "what came from one on two")
     assert read(box.two, "result.txt") == read(box.here, "result.txt") == "made there"
     text = box.ok("status")
     assert "on one" in text
