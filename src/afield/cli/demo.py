@@ -222,7 +222,7 @@ class Demo:
         self._json("up", "--json")
         found = self._json("conflicts", "--json", check=False)
         _expect("conflicts", [item["path"] for item in found], ["notes.md"])
-        self._afield("conflicts", "--here", "notes.md")
+        self._afield("resolve", "--here", "notes.md")
         _expect("there now", self._afield("cat", "notes.md").stdout, "from here\n")
         return "edited on both sides: listed, both kept, settled with --here"
 
