@@ -193,9 +193,8 @@ class Session:
                         await self._cycle()
                 self._pacing.went_well()
                 self._set("live")
-            except GuardRefused as error:
-                self._pacing.hold()
-                self._set("guard", error)
+            except GuardRefused:
+                pass
             except AfieldError as error:
                 self._pacing.failed()
                 self._set("guard" if isinstance(error, RootReplaced) else "waiting", error)
@@ -219,9 +218,16 @@ class Session:
 
     @contextlib.asynccontextmanager
     async def _in_place(self) -> AsyncIterator[None]:
-        """A side whose folder turns out to be moved or replaced is closed: the next cycle opens what stands there then."""
+        """Whoever runs a cycle: what a guard holds back is told by the status at once.
+
+        A side whose folder turns out to be moved or replaced is closed: the next cycle opens what stands there then.
+        """
         try:
             yield
+        except GuardRefused as error:
+            self._pacing.hold()
+            self._set("guard", error)
+            raise
         except RootReplaced as error:
             side = self.picture.side(str(error.details.get("side")))
             await side.close()
