@@ -1,5 +1,6 @@
 """A user at the lab's client: a project, a home and a daemon of its own inside the client's network namespace."""
 
+import contextlib
 import json
 import os
 import signal
@@ -77,10 +78,12 @@ class LabWorld:
 
     def kill_link(self):
         for pid in wait_for(self.ssh_pids, what="an ssh to kill"):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def close(self):
         self.afield("daemon", "stop", "--force", check=False)
         for pid in processes_with(str(self.root)):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not processes_with(str(self.root)), what="the end of every process of the test")

@@ -218,10 +218,7 @@ class Session:
 
     @contextlib.asynccontextmanager
     async def _in_place(self) -> AsyncIterator[None]:
-        """Whoever runs a cycle: what a guard holds back is told by the status at once.
-
-        A side whose folder turns out to be moved or replaced is closed: the next cycle opens what stands there then.
-        """
+        """What a guard holds back is told at once; a side whose folder was moved or replaced is closed, to be opened anew."""
         try:
             yield
         except GuardRefused as error:
