@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from afield.daemon import syncs
 from afield.errors import AfieldError
+from afield.sync.together import ended
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -81,10 +82,7 @@ class Keeper:
     async def close(self) -> None:
         """Stop."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await ended(task)
 
     def _show(self, problem: str | None) -> None:
         if problem != self.problem:

@@ -35,7 +35,7 @@ from afield.sync.picture import Picture
 from afield.sync.side import Side
 from afield.sync.status import Status, status
 from afield.sync.texts import Keeper
-from afield.sync.together import together
+from afield.sync.together import ended, together
 from afield.tree.rules import ModeRules
 
 if TYPE_CHECKING:
@@ -158,10 +158,7 @@ class Session:
     async def close(self) -> None:
         """Stop; both workers end. What was confirmed is on disk."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await ended(task)
         await self.texts.close()
         await together(self.picture.here.close(), self.picture.there.close())
         self.picture.store.close()

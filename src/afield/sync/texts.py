@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from afield.errors import AfieldError
 from afield.sync.contents import read_contents
 from afield.sync.merge import is_text
+from afield.sync.together import ended
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -145,10 +146,7 @@ class Keeper:
     async def close(self) -> None:
         """Stop; what is kept stays."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await ended(task)
         await asyncio.to_thread(self.texts.close)
 
     def agreed(self, paths: Collection[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Several waits at once, none left alone when one fails."""
+"""Several waits at once, none left alone when one fails; and the end of a task."""
 
 from __future__ import annotations
 
@@ -16,3 +16,13 @@ async def together(*waits: Awaitable[Any]) -> list[Any]:
         if isinstance(result, BaseException):
             raise result
     return results
+
+
+async def ended(task: asyncio.Task[Any] | None) -> None:
+    """Cancel a task (None: there is none) and wait until it is over. Raises what it failed with, but not its cancellation."""
+    if task is None:
+        return
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()
