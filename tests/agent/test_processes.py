@@ -88,6 +88,14 @@ def test_missing_interpreter_is_told_from_a_missing_program(agent, home):
         agent.run(script)
 
 
+def test_as_many_arguments_as_the_system_takes_arrive_and_more_is_told(agent):
+    words = ["x" * 100_000] * 15
+    assert bytes(agent.run("sh", "-c", "echo $#", "sh", *words).out) == b"15\n"
+    # 6 MiB at the most, whatever the stack may hold (execve(2)).
+    with pytest.raises(CommandNotExecutable, match="more than the system there takes"):
+        agent.run("sh", "-c", "echo $#", "sh", *words * 5)
+
+
 @pytest.mark.parametrize(
     ("script", "status"),
     [("exit 0", 0), ("exit 255", 255), ("kill -TERM $$", -15), ("kill -KILL $$", -9), ("kill -SEGV $$", -11)],

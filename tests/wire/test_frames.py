@@ -66,8 +66,8 @@ def test_a_message_waits_until_it_is_whole():
     ("data", "why"),
     [
         (struct.pack("<II", 0, 1), "frame type"), (struct.pack("<II", 12 << 24, 1), "frame type"), (struct.pack("<II", 255 << 24, 1), "frame type"),
-        (header(DATA, 1, 65537), "DATA"), (header(ERR, 1, 65537), "ERR"), (header(MSG, 1, (1 << 20) + 1), "MSG"), (header(MSG, 1, 0), "MSG"),
-        (header(frames.OPEN, 1, (1 << 20) + 1), "OPEN"), (header(frames.CLOSE, 1, 65537), "CLOSE"), (header(frames.EOF, 1, 1), "EOF"),
+        (header(DATA, 1, 65537), "DATA"), (header(ERR, 1, 65537), "ERR"), (header(MSG, 1, (8 << 20) + 1), "MSG"), (header(MSG, 1, 0), "MSG"),
+        (header(frames.OPEN, 1, (8 << 20) + 1), "OPEN"), (header(frames.CLOSE, 1, 65537), "CLOSE"), (header(frames.EOF, 1, 1), "EOF"),
         (header(frames.CREDIT, 1, 8), "CREDIT"), (header(frames.ACK, 0, 7), "ACK"), (header(frames.PING, 0, 9), "PING"),
         (header(frames.PONG, 0, 0), "PONG"), (header(frames.BYE, 0, 1), "BYE"), (header(DATA, 0, 1), "a stream for DATA"),
         (header(frames.ACK, 1, 8), "stream 0 for ACK"), (header(frames.BYE, 2, 0), "stream 0 for BYE"),

@@ -191,9 +191,9 @@ def test_ids_end_before_they_do_not_fit():
 def test_messages_are_bounded_one_by_one_and_in_the_queue():
     pair, stream = opened()
     with pytest.raises(LinkError, match="message of at most"):
-        pair.client.send_message(stream, bytes(1 << 20))
+        pair.client.send_message(stream, bytes(8 << 20))
     with pytest.raises(LinkError, match="message of at most"):
-        pair.client.open({"do": "x", "env": bytes(1 << 20)})
+        pair.client.open({"do": "x", "env": bytes(8 << 20)})
     with pytest.raises(InternalError, match='"do"'):
         pair.client.open({"name": "x"})
     pair.drop()

@@ -165,6 +165,11 @@ def error_for(report: "bytes", request: "Request") -> "AfieldError":
         return CommandNotFound("%s: no such command there" % program)
     if number in (errno.EACCES, errno.ENOEXEC, errno.EISDIR, errno.ELOOP):
         return CommandNotExecutable("%s: cannot be executed there: %s" % (program, why))
+    if number == errno.E2BIG:
+        return CommandNotExecutable(
+            "%s: its arguments and environment are more than the system there takes" % program,
+            hint="pass a long list through a file or standard input",
+        )
     return SpawnFailed("%s: could not be started there: %s" % (program, why))
 
 

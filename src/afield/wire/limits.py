@@ -12,7 +12,7 @@ class Limits:
 
     # -- agreed by both ends
     frame = 64 * KIB  # of DATA and ERR: one turn of the scheduler, the longest that a keystroke waits behind
-    message = 1 * MIB  # of OPEN and MSG: arguments and environment of a program are 128 KiB and more in real life
+    message = 8 * MIB  # of OPEN and MSG: Linux gives arguments and environment of a program at most 6 MiB (execve(2))
     initial_credit = 256 * KIB  # may follow OPEN at once: one round trip of 25 MB/s at 10 ms
 
     # -- streams
@@ -22,7 +22,7 @@ class Limits:
     credit_delay = 0.05  # consumed bytes are told at the latest after this, so that the peer's journal stays short
 
     # -- control
-    control = 8 * MIB  # queued messages: eight of the largest; more means that nobody sends
+    control = 16 * MIB  # queued messages: two of the largest; more means that nobody sends
     pings = 64  # unanswered: one every 15 s makes 16 minutes
     pongs = 64  # queued: the peer would have to ask faster than it reads
 
