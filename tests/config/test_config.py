@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from afield.config import schema, write
 from afield.config.explain import explain_machine
-from afield.config.load import find_project, load_project
+from afield.config.find import find_project
+from afield.config.load import load_project
 from afield.errors import ConfigError, NoProject
 
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import afield
+from afield.control import spawn
 
 SOURCE = os.path.dirname(os.path.dirname(afield.__file__))
 # What a daemon does up to the dial, with a start of the command that tells what is loaded by then.
@@ -48,3 +49,23 @@ def test_the_link_of_a_started_daemon_is_the_one_that_began_early(sandbox):
         client.request("connect", {"project": project}, timeout=60)
     assert "no early dial" not in sandbox.log()
     assert len(os.listdir(os.path.join(sandbox.run, "ask"))) == 1
+
+
+def test_a_daemon_that_was_begun_is_the_one_that_serves_and_others_may_start_one_after_it(sandbox):
+    spawn.begin((sandbox.project(), None))
+    spawn.begin()  # once is enough
+    with sandbox.connect() as client:
+        assert client.hello["pid"] == sandbox.pid()
+    first = sandbox.kill_daemon()
+    with sandbox.connect() as client:  # the starter's lock was given back
+        assert client.hello["pid"] != first
+
+
+def test_who_finds_another_starter_leaves_it_to_that_one(sandbox):
+    handle = spawn.open_start_lock()
+    assert spawn.lock(handle)
+    spawn.begin()
+    assert not os.path.exists(os.path.join(sandbox.run, "daemon.lock"))
+    os.close(handle)
+    with sandbox.connect() as client:
+        assert client.hello["pid"] == sandbox.pid()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
-from afield.config.load import Project, load_project
 from afield.errors import ConfigError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from typing import Any
 
     from afield.cli.terminal import Terminal
+    from afield.config.load import Project
 
     Want = Callable[[int, int], bytes]
 
@@ -23,6 +24,8 @@ REPEATABLE = frozenset(("connect", "up", "facts", "ls", "processes", "conflicts"
 
 def project_of(args: argparse.Namespace) -> tuple[Project, str]:
     """Load the project of the working folder and the name of the machine in use. Raises NoProject, ConfigError."""
+    from afield.config.load import load_project
+
     project = load_project()
     return project, project.machine(getattr(args, "machine", None)).name
 

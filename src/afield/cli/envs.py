@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from afield.cli.asking import ask, project_of
 from afield.cli.render_envs import differences
 from afield.config import write
-from afield.config.load import FILE, load_project
+from afield.config.find import FILE
+from afield.config.load import load_project
 from afield.errors import ConfigError, EnvFailed, NoSuchEnv, UsageError
 from afield.wheels import download, requirements, tags
 

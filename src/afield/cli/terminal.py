@@ -9,9 +9,11 @@ from __future__ import annotations
 import json as json_module
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from afield.cli.progress import Progress
     from afield.errors import AfieldError
 

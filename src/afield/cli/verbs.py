@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+TYPE_CHECKING = False  # dataclasses and typing would cost half of all the time that `afield --help` takes
+if TYPE_CHECKING:
+    from typing import Final
 
 
-@dataclass(frozen=True)
 class Verb:
     """``module`` is below ``afield.cli.commands`` and is imported when the verb is used."""
 
-    name: str
-    module: str
-    help: str
-    group: str
+    __slots__ = ("group", "help", "module", "name")
+
+    def __init__(self, name: str, module: str, help: str, group: str) -> None:  # noqa: A002 the word of the field
+        self.name = name
+        self.module = module
+        self.help = help
+        self.group = group
 
 
 GROUPS: Final = ("start", "run", "files", "look", "more")

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from afield.config import schema
+from afield.config.find import FILE, find_project
 from afield.config.folders import KEY as FOLDERS
 from afield.config.folders import Folder, check_tables, read_folders
 from afield.errors import ConfigError, NoProject
 
-FILE = "afield.toml"
 _TOP = ("name", "machine", "machines")
 # What a session is made of: these take effect only when a sync starts.
 SYNC = ("mode", "pull", "push", "two_way", "keep_there", "ignore", "limit", "git")
@@ -82,18 +82,6 @@ class Project:
                 hint="add one with: afield init PLACE --name " + chosen,
             )
         return self.machines[chosen]
-
-
-def find_project(start: str) -> str | None:
-    """Give the nearest folder at or above start that holds an afield.toml, or None."""
-    folder = os.path.realpath(start)
-    while True:
-        if os.path.isfile(os.path.join(folder, FILE)):
-            return folder
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return None
-        folder = parent
 
 
 def load_project(start: str | None = None, *, user_file: str | None = None) -> Project:

@@ -8,8 +8,6 @@ What must not go in: printing, asking, or knowledge of any single verb but ``hel
 from __future__ import annotations
 
 import _socket
-import base64
-import contextlib
 import errno
 import json
 import os
@@ -119,9 +117,13 @@ class Client:
         elif "confirm" in event:
             self._send("answer", {"token": event["confirm"]["token"], "yes": faces.confirm(event["confirm"])})
         elif "want" in event:
+            import base64
+
             piece = faces.want(event["want"]["offset"], event["want"]["size"])
             self._send("data", {"data": base64.b64encode(piece).decode("ascii"), "end": not piece})
         elif "data" in event:
+            import base64
+
             faces.event({"data": base64.b64decode(event["data"])})
         else:
             faces.event(event)
@@ -173,6 +175,7 @@ def connect(*, start: bool = True, dial: tuple[str, str | None] | None = None, c
     ``dial`` (project folder, machine) is a hint: a daemon that has to be started opens that link while it starts.
     Raises DaemonError.
     """
+    spawn.wait_begun()
     for _ in range(3):
         sock = open_socket()
         fresh = sock is None
@@ -251,12 +254,11 @@ def open_socket(timeout: float = 5.0) -> _socket.socket | None:
 
 def start_daemon(dial: tuple[str, str | None] | None = None) -> _socket.socket:
     """Start the daemon unless somebody just did, and return a connection to it. Raises DaemonError."""
-    folder = paths.make_private(paths.run_folder())
-    handle = os.open(os.path.join(folder, "start.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = spawn.open_start_lock()
     try:
         # One starter at a time: twenty shims that find no daemon start one, the others find its socket.
         deadline = time.monotonic() + START_SECONDS
-        while not _lock(handle):
+        while not spawn.lock(handle):
             if time.monotonic() > deadline:
                 raise DaemonError(
                     f"another command has been starting the daemon for {START_SECONDS:g} s",
@@ -282,16 +284,6 @@ def start_daemon(dial: tuple[str, str | None] | None = None) -> _socket.socket:
         os.close(handle)
 
 
-def _lock(handle: int) -> bool:
-    import fcntl
-
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def daemon_pid() -> str:
     """Give the process id of the living daemon as text, or a word for people."""
     try:
@@ -308,9 +300,11 @@ def _wait_gone() -> None:
         sock = open_socket()
         if sock is None:
             return
-        with contextlib.closing(sock):
+        try:
             # The old daemon closes this connection when it ends.
             select.select([sock], [], [], 0.2)
+        finally:
+            sock.close()
 
 
 def _joined(answer: dict[str, Any], rows: list[Any]) -> Any:

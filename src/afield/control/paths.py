@@ -6,16 +6,11 @@ holds is reached through an open directory handle. What must not go in: reading 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import sys
 
 from afield.errors import DaemonError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SOCKET_NAME = "daemon.sock"
 # struct sockaddr_un on Linux holds 108 bytes with the final NUL, on macOS 104 (unix(7), unix(4)).
@@ -67,8 +62,10 @@ def make_private(folder: str) -> str:
         current = os.path.dirname(current)
     try:
         for path in reversed(made):
-            with contextlib.suppress(FileExistsError):
+            try:
                 os.mkdir(path, 0o700)
+            except FileExistsError:
+                continue
         _check_shared_parent(folder)
         _check_ours(folder)
     except OSError as error:
@@ -96,25 +93,29 @@ def _check_ours(folder: str) -> None:
         os.chmod(folder, 0o700, follow_symlinks=True)
 
 
-@contextlib.contextmanager
-def socket_address(path: str) -> Iterator[str]:
-    """Give an address for ``bind`` or ``connect`` that fits: the path itself or a short name of the same file."""
-    if len(os.fsencode(path)) <= SOCKET_LIMIT:
-        yield path
-        return
-    folder, name = os.path.split(path)
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+class socket_address:  # noqa: N801 used like a function; contextlib would cost 2 ms at every start
+    """Give, in a ``with``, an address for ``bind`` or ``connect`` that fits: the path itself or a short name of the same file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._handle = self._before = -1
+
+    def __enter__(self) -> str:
+        if len(os.fsencode(self._path)) <= SOCKET_LIMIT:
+            return self._path
+        folder, name = os.path.split(self._path)
+        self._handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         if sys.platform.startswith("linux"):
-            yield f"/proc/self/fd/{handle}/{name}"
-        else:
-            # There is no name for an open folder there; only short-lived single-threaded moments come here.
-            before = os.open(".", os.O_RDONLY)
-            try:
-                os.fchdir(handle)
-                yield name
-            finally:
-                os.fchdir(before)
-                os.close(before)
-    finally:
-        os.close(handle)
+            return f"/proc/self/fd/{self._handle}/{name}"
+        # There is no name for an open folder there; only short-lived single-threaded moments come here.
+        self._before = os.open(".", os.O_RDONLY)
+        os.fchdir(self._handle)
+        return name
+
+    def __exit__(self, *_: object) -> None:
+        if self._before >= 0:
+            os.fchdir(self._before)
+        for handle in (self._before, self._handle):
+            if handle >= 0:
+                os.close(handle)
+        self._handle = self._before = -1

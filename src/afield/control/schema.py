@@ -62,7 +62,7 @@ _ROWS = (
     ),
     Verb("status", 1, (Arg("project", "folder"),), "the whole state; with a project only what concerns it"),
     Verb("watch", 1, (Arg("after", "count"),), "events `change`, one for each change of the state, until closed"),
-    Verb("connect", 1, _PLACE, "place, latency_ms, connect_ms, facts"),
+    Verb("connect", 1, (*_PLACE, Arg("facts", "bool", default=True)), "place, latency_ms, connect_ms, facts"),
     Verb("disconnect", 1, (*_PLACE, Arg("stop_agent", "bool", default=False)), "closed"),
     Verb("up", 1, (*_PLACE, *_AGREED), "place, folder, sync: what the first sync did"),
     Verb("down", 1, (*_PLACE, Arg("stop_agent", "bool", default=False)), "stopped: what was ended"),

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 
 from afield.control import paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # the enums of the module above it cost 3 ms
 
 # site is not run (-S: 5 to 35 ms, interpreter-wide .pth files); afield's own folder is all that the daemon needs.
 _CODE = "import sys; sys.path.insert(0, sys.argv[1]); from afield.daemon.main import main; sys.exit(main(sys.argv[2:]))"
@@ -39,21 +44,76 @@ def daemon_command(*, ready: int | None = None, dial: tuple[str, str | None] | N
     return argv
 
 
+# What `begin` left for the one who waits: the handle of the starter's lock, and the pipe end that tells when the daemon listens.
+_begun: list[tuple[int, int]] = []
+
+
+def begin(dial: tuple[str, str | None] | None = None) -> None:
+    """Start a daemon now and let `wait_begun` wait for it, unless somebody else is starting one. Raises DaemonError, OSError."""
+    if _begun:
+        return
+    handle = open_start_lock()
+    try:
+        if not lock(handle):
+            os.close(handle)
+            return
+        _begun.append((handle, _start(dial)))
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def wait_begun() -> None:
+    """Wait for the daemon that `begin` started, if any; one that did not come up is started again by who needs it, who then says why."""
+    while _begun:
+        handle, reader = _begun.pop()
+        try:
+            _wait_ready(reader)
+        finally:
+            os.close(reader)
+            os.close(handle)
+
+
+def open_start_lock() -> int:
+    """Open the file whose lock says that somebody is starting a daemon. Raises DaemonError."""
+    folder = paths.make_private(paths.run_folder())
+    return os.open(os.path.join(folder, "start.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def lock(handle: int) -> bool:
+    """Take the lock if nobody has it."""
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def spawn_daemon(dial: tuple[str, str | None] | None = None) -> str:
     """Start a daemon; return "" when it listens or another one has the lock, else the reason why it cannot."""
+    reader = _start(dial)
+    try:
+        return _wait_ready(reader)
+    finally:
+        os.close(reader)
+
+
+def _start(dial: tuple[str, str | None] | None) -> int:
     log = paths.log_path()
     paths.make_private(paths.state_folder())
     paths.make_private(os.path.dirname(log))
     reader, writer = os.pipe()
     try:
         os.set_inheritable(writer, True)
-        try:
-            _spawn(daemon_command(ready=writer, dial=dial), log)
-        finally:
-            os.close(writer)
-        return _wait_ready(reader)
-    finally:
+        _spawn(daemon_command(ready=writer, dial=dial), log)
+    except BaseException:
         os.close(reader)
+        raise
+    finally:
+        os.close(writer)
+    return reader
 
 
 def _spawn(argv: list[str], log: str) -> int:

@@ -24,12 +24,14 @@ async def linked(daemon: Daemon, ask: Ask, args: Args) -> Target:
 
 
 async def connect(daemon: Daemon, ask: Ask, args: Args) -> Any:
-    """Bring the link up."""
+    """Bring the link up; with ``facts``, say what is there."""
     target = await linked(daemon, ask, args)
     place = target.place
-    facts = await place.connection.call("facts")
-    with contextlib.suppress(AfieldError):
-        place.footprint = await place.connection.call("footprint", timeout=5)
+    facts = None
+    if args["facts"]:
+        facts = await place.connection.call("facts")
+        with contextlib.suppress(AfieldError):
+            place.footprint = await place.connection.call("footprint", timeout=5)
     live = place.describe()
     return {"place": place.text, "latency_ms": live["latency_ms"], "connect_ms": place.connect_ms, "facts": facts}
 

@@ -10,11 +10,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import signal
 import time
 
 from afield.control import paths
 from afield.errors import DaemonError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # the enums of the module above it cost 3 ms
 
 # A daemon that ends closes its links within 10 s (core.Daemon.close); one that starts has its socket in less.
 WAIT = 14.0

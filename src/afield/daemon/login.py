@@ -1,12 +1,8 @@
-"""What of a machine's settings says how to log in, and where its questions are asked; used before and after asyncio is loaded."""
+"""What of a machine's settings says how to log in; used before and after asyncio is loaded."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shlex
-
-from afield.control import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,24 +25,3 @@ def transport_options(machine: Machine) -> dict[str, str]:
     if machine.ssh:
         options["ssh"] = shlex.join(["ssh", *machine.ssh])
     return options
-
-
-# The longest run folder whose askpass sockets still fit into a socket address: "/ask/afield-ask-XXXXXXXX/socket" follows.
-_LONGEST = paths.SOCKET_LIMIT - 32
-
-
-def ask_folder() -> str | None:
-    """Give the folder for the sockets of login questions, below the run folder; None (the system's) when that is too long."""
-    folder = os.path.join(paths.run_folder(), "ask")
-    if len(os.fsencode(paths.run_folder())) > _LONGEST:
-        return None
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(folder, 0o700)
-    return folder
-
-
-def clear_ask_folder() -> None:
-    """Remove what a killed daemon left; only who holds the lock may."""
-    import shutil
-
-    shutil.rmtree(os.path.join(paths.run_folder(), "ask"), ignore_errors=True)

@@ -8,15 +8,18 @@ What must not go in: anything that a running daemon does; asyncio above ``main``
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 from afield.control import paths
-from afield.daemon import locks
+from afield.daemon import askfolder, locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
+
     from afield.daemon.early import Early
+else:
+    import _signal as signal  # the enums of the module above it cost 3 ms, and the dial waits
 
 
 def main(argv: list[str]) -> int:
@@ -35,10 +38,7 @@ def main(argv: list[str]) -> int:
     except Exception as error:
         tell(ready, _text(error))
         return 1
-    if os.path.isdir(os.path.join(paths.run_folder(), "ask")):
-        from afield.daemon import login
-
-        login.clear_ask_folder()
+    askfolder.clear_ask_folder()
     early = dial_early(dial)
     try:
         return serve(ready, early)
@@ -95,9 +95,13 @@ def dial_early(dial: tuple[str, str] | None) -> Early | None:
     if dial is None:
         return None
     try:
-        from afield.daemon import early
+        from afield.daemon import redial
 
-        return early.start(dial[0], dial[1] or None)
+        project, machine = dial
+        begun = redial.begin(project, machine)
+        from afield.daemon import early  # takes four times as long as all before it
+
+        return early.complete(project, machine or None, *begun) if begun else early.start(project, machine or None)
     except Exception as error:
         sys.stderr.write(f"no early dial: {error!r}\n")
         return None

@@ -11,7 +11,8 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
-from afield.config.load import FILE, Machine, default_user_file, load_project
+from afield.config.find import FILE
+from afield.config.load import Machine, default_user_file, load_project
 from afield.daemon import folders, gits, memory, syncs
 from afield.daemon.login import place_key
 from afield.daemon.target import Target

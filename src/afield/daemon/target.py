@@ -9,7 +9,8 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
-from afield.config.load import FILE, SYNC, Machine
+from afield.config.find import FILE
+from afield.config.load import SYNC, Machine
 from afield.daemon import folders, mapping, syncs
 from afield.daemon.chosen import Chosen
 from afield.errors import LinkError

@@ -9,12 +9,11 @@ else is slow to import is loaded when somebody answers, because the first dial s
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-import sys
 from collections.abc import Awaitable, Callable
 
 from afield.errors import Cancelled
+from afield.link.door import Door
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,28 +22,6 @@ if TYPE_CHECKING:
 Ask = Callable[[str, bool], Awaitable[str]]
 
 _LIMIT = 64 * 1024  # a question is a line or a banner; more is not from ssh
-_TOKEN = "AFIELD_ASKPASS_TOKEN"  # noqa: S105 the name of a variable
-_SOCKET = "AFIELD_ASKPASS_SOCKET"
-
-# Written out rather than run from the package: an installed file has no executable bit.
-_HELPER = """\
-import os, socket, sys
-link = socket.socket(socket.AF_UNIX)
-link.connect(os.environ["AFIELD_ASKPASS_SOCKET"])
-kind = os.environ.get("SSH_ASKPASS_PROMPT", "")
-words = [os.environ["AFIELD_ASKPASS_TOKEN"], kind, " ".join(sys.argv[1:])]
-link.sendall(b"\\0".join(os.fsencode(word) for word in words))
-link.shutdown(socket.SHUT_WR)
-answer = b""
-while True:
-    piece = link.recv(65536)
-    if not piece:
-        break
-    answer += piece
-if not answer.startswith(b"+"):
-    sys.exit(1)
-os.write(1, answer[1:] + b"\\n")
-"""
 
 
 class Askpass:
@@ -54,37 +31,16 @@ class Askpass:
     the last one was given up by the user.
     """
 
-    def __init__(self, folder: str | None = None) -> None:
-        self.folder = _make_folder(folder)
-        self._token = os.urandom(16).hex()
-        self._path = os.path.join(self.folder, "socket")
-        self.helper = os.path.join(self.folder, "ask")
-        self._write_helper()
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.bind(self._path)
-        os.chmod(self._path, 0o600)
-        self._socket.listen(8)
+    def __init__(self, folder: str | None = None, *, door: Door | None = None) -> None:
+        self._door = door or Door(folder)
+        self.folder = self._door.folder
+        self.helper = self._door.helper
+        self.env = self._door.env
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ask: Ask | None = None
         self.pending = 0
         self.refused = False
-
-    def _write_helper(self) -> None:
-        program = self.helper + ".py"
-        with open(program, "w", encoding="utf-8") as file:
-            file.write(_HELPER)
-        quoted = [word.replace("'", "'\\''") for word in (sys.executable, program)]
-        fd = os.open(self.helper, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700)
-        with open(fd, "w", encoding="utf-8") as file:
-            file.write(f"#!/bin/sh\nexec '{quoted[0]}' -I -S '{quoted[1]}' \"$@\"\n")
-
-    def env(self) -> dict[str, str]:
-        """Give what ssh needs in its environment. DISPLAY: an ssh before 8.4 calls the program only when it is set."""
-        env = {"SSH_ASKPASS": self.helper, "SSH_ASKPASS_REQUIRE": "force", _SOCKET: self._path, _TOKEN: self._token}
-        if "DISPLAY" not in os.environ:
-            env["DISPLAY"] = "afield"
-        return env
 
     async def serve(self, ask: Ask) -> None:
         """Answer from now on with ``await ask(prompt, secret)``; raising Cancelled there refuses the question."""
@@ -92,7 +48,8 @@ class Askpass:
 
         self._ask = ask
         if self._server is None:
-            self._server = await asyncio.start_unix_server(self._connected, sock=self._socket)
+            listening = socket.socket(fileno=self._door.sock.detach())
+            self._server = await asyncio.start_unix_server(self._connected, sock=listening)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         import asyncio
@@ -121,7 +78,7 @@ class Askpass:
             data += piece
         token, _, rest = data.decode("utf-8", "replace").partition("\0")
         kind, _, prompt = rest.partition("\0")
-        if not compare_digest(token.encode(), self._token.encode()) or len(data) > _LIMIT:
+        if not compare_digest(token.encode(), self._door.token.encode()) or len(data) > _LIMIT:
             return None
         if self._ask is None or kind == "none":
             return None  # a notice ("touch the key"): nothing to answer, ssh ends the helper when it is done
@@ -147,23 +104,10 @@ class Askpass:
             task.cancel()
         if self._server is not None:
             self._server.close()
-        self._socket.close()
+        self._door.sock.close()
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=1)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _make_folder(parent: str | None) -> str:
-    """Make a new 0700 folder with an unguessable name (eight characters: the socket's path has a limit)."""
-    if parent is None:
-        from tempfile import gettempdir
-
-        parent = gettempdir()
-    while True:
-        folder = os.path.join(parent, f"afield-ask-{os.urandom(4).hex()}")
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(folder, 0o700)
-            return folder
 
 
 def is_secret(prompt: str, kind: str = "") -> bool:

@@ -19,7 +19,8 @@ from afield.cli.asking import ask_plain
 from afield.cli.parse import add_ssh
 from afield.cli.render import facts_line
 from afield.config import write
-from afield.config.load import FILE, load_project
+from afield.config.find import FILE
+from afield.config.load import load_project
 from afield.config.schema import check_machine_name
 from afield.errors import ConfigError, UsageError
 

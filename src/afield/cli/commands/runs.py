@@ -6,10 +6,12 @@ parser would have to know Python's grammar, and because start-up is part of ever
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from dataclasses import dataclass
+
+TYPE_CHECKING = False  # what is imported here is part of every run
+if TYPE_CHECKING:
+    import argparse
 
 _TEXT = {
     "python": """\
@@ -40,14 +42,16 @@ A login shell there, on a terminal of its own, in the folder that matches this o
 }
 
 
-@dataclass
 class Own:
     """afield's own words of a command line, and the rest."""
 
-    machine: str = ""
-    sync: bool = True
-    help: bool = False
-    rest: tuple[str, ...] = ()
+    __slots__ = ("help", "machine", "rest", "sync")
+
+    def __init__(self) -> None:
+        self.machine = ""
+        self.sync = True
+        self.help = False
+        self.rest: tuple[str, ...] = ()
 
 
 def parse_own(verb: str, words: list[str]) -> Own:
@@ -91,7 +95,7 @@ def main(verb: str, words: list[str]) -> int:
     if own.help:
         sys.stdout.write(_TEXT[verb])
         return 0
-    from afield.config.load import FILE, find_project
+    from afield.config.find import FILE, find_project
     from afield.errors import NoProject
 
     cwd = os.getcwd()
@@ -136,6 +140,7 @@ def carry(mode: str, argv: tuple[str, ...], *, project: str, machine: str, argv0
         try:
             return attempt()
         except (client.NotReadyError, FileNotFoundError, ConnectionRefusedError):
+            begin_daemon(project, machine)
             make_ready(project, machine, sync=sync)
             return attempt()
     except client.NotReadyError:
@@ -145,6 +150,17 @@ def carry(mode: str, argv: tuple[str, ...], *, project: str, machine: str, argv0
     except ask.RelayError as error:
         text, _, hint = str(error).partition("\nhint: ")
         raise LinkLost(text, hint=hint or None) from None
+
+
+def begin_daemon(project: str, machine: str) -> None:
+    """Start a daemon that is missing now, so that it dials while what talks to it is imported; any trouble is left to `make_ready`."""
+    from afield.control import spawn
+    from afield.errors import AfieldError
+
+    try:
+        spawn.begin((project, machine or None))
+    except (AfieldError, OSError):
+        return
 
 
 def make_ready(project: str, machine: str, *, sync: bool) -> None:
@@ -159,4 +175,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the words for completion."""
     parser.add_argument("--machine", metavar="NAME")
     parser.add_argument("--no-sync", action="store_true")
-    parser.add_argument("words", nargs=argparse.REMAINDER)
+    parser.add_argument("words", nargs="...")  # argparse.REMAINDER

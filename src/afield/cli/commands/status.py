@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from afield.cli.asking import ask_plain
 from afield.cli.parse import add_json
 from afield.cli.render import status_text
-from afield.config.load import find_project
+from afield.config.find import find_project
 from afield.errors import DaemonError
 
 if TYPE_CHECKING:

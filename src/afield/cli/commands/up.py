@@ -10,17 +10,14 @@ upload afield says what goes and asks. Running it again is harmless.
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING, Any
-
 from afield.cli.asking import ask_plain
-from afield.cli.parse import add_json, add_machine
-from afield.cli.render import up_text
-from afield.cli.several import add_several, chosen, for_each
-from afield.config.schema import parse_size
 from afield.errors import NeedsConfirmation
 
+TYPE_CHECKING = False  # a run that finds no link comes here, and waits for what is imported
 if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
     from afield.cli.terminal import Terminal
     from afield.config.load import Project
 
@@ -29,6 +26,9 @@ ALL = 1 << 62  # a number of bytes that no upload reaches: agreed to all
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
+    from afield.cli.parse import add_json, add_machine
+    from afield.cli.several import add_several
+
     add_machine(parser)
     add_json(parser)
     add_several(parser)
@@ -42,6 +42,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Bring the project up on each machine; asks once when an upload is large."""
+    from afield.cli.render import up_text
+    from afield.cli.several import chosen, for_each
+    from afield.config.schema import parse_size
+
     allowed = ALL if args.yes else parse_size(args.up_to) if args.up_to else None
 
     def one(project: Project, machine: str) -> dict[str, Any]:
@@ -69,7 +73,8 @@ def bring_up(
     verb = "up" if sync else "connect"
     dial = (project, machine)
     fields: dict[str, Any] = {"project": project, "machine": machine}
-    agreed: dict[str, Any] = {"confirm": allowed, "take_over": take_over} if sync else {}
+    # Facts take as long as a run: who only wants the link does without.
+    agreed: dict[str, Any] = {"confirm": allowed, "take_over": take_over} if sync else {"facts": False}
     try:
         done: dict[str, Any] = ask_plain(verb, terminal, dial=dial, **fields, **agreed)
     except NeedsConfirmation as question:
