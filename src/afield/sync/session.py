@@ -163,7 +163,9 @@ class Session:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.texts.close()
-        await together(self.picture.here.close(), self.picture.there.close())
+        await together(
+            self.picture.here.close(), self.picture.there.close() if self._suspended else self.picture.there.part()
+        )
         self.picture.store.close()
         self._set("closed")
 
