@@ -75,6 +75,60 @@ def test_worker_ends_when_the_stream_is_closed(agent, files, root, wait_until):
     wait_until(lambda: agent.call("footprint")["processes"] == 1)
 
 
+def part(files, root):
+    """Leave in agreement, as a daemon that ends does; gives what the worker said to that."""
+    files.answer(files.ask("open", root=os.fsencode(root), create=False))
+    files.answer(files.ask("scan", path=b"", watch=True))
+    _, _, value = files.answer(files.ask("park"))
+    files.stream.message({"park": True})
+    files.stream.close()
+    return value
+
+
+def test_a_parked_worker_serves_the_next_client_of_its_folder(agent, files, root, wait_until):
+    assert part(files, root) == {"parked": True}
+    agent.forget()
+    agent.dial()
+    again = Files(agent, root)
+    # The agent, the same worker, and the login that handed its descriptors over and sleeps.
+    wait_until(lambda: agent.call("footprint")["processes"] == 3)
+    _, kind, value = again.answer(again.ask("open", root=os.fsencode(root), create=False))
+    assert (kind, value["identity_new"]) == ("done", False)
+    assert again.answer(again.ask("barrier"))[1] == "done"
+
+
+def test_one_worker_is_parked_at_most_and_none_when_the_agent_is_to_leave(agent, files, root, home, wait_until):
+    part(files, root)
+    other = os.path.join(home, "other")
+    os.mkdir(other)
+    part(Files(agent, other), other)
+    wait_until(lambda: agent.call("footprint")["processes"] == 2)
+    agent.call("quit")
+    wait_until(lambda: agent.call("footprint")["processes"] == 1)
+
+
+def test_a_worker_that_was_not_asked_to_rest_ends(agent, files, root, wait_until):
+    files.answer(files.ask("open", root=os.fsencode(root), create=False))
+    files.stream.message({"park": "yes"})
+    files.stream.close()
+    wait_until(lambda: agent.call("footprint")["processes"] == 1)
+
+
+def test_a_parked_worker_that_was_killed_is_not_given_out(agent, files, root, wait_until):
+    part(files, root)
+    (pid,) = workers(agent)
+    os.kill(pid, 9)
+    wait_until(lambda: agent.call("footprint")["processes"] == 1)
+    again = Files(agent, root)
+    assert again.answer(again.ask("open", root=os.fsencode(root), create=False))[1] == "done"
+
+
+def workers(agent):
+    agent_pid = agent.call("footprint")["pid"]
+    with open(f"/proc/{agent_pid}/task/{agent_pid}/children") as file:
+        return [int(pid) for pid in file.read().split()]
+
+
 def test_requests_survive_a_cut(agent, files, root):
     number = files.ask("open", root=os.fsencode(root), create=False)
     agent.cut()

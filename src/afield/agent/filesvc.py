@@ -2,6 +2,7 @@
 
 A worker whose client is out of reach gives way to one that another client opens for the same folder: after a killed daemon
 nobody would come back for it, and what it had staged would lie there for as long as the lost session is kept.
+A worker whose client parted in agreement is parked (parked.py) and taken up by the next one that asks for its folder.
 A fork and not a thread: a busy thread took an echo on the link from 0.1 to 5 ms, a busy child took nothing.
 The records themselves are the business of ``afield.files.worker``; here they are bytes.
 """
@@ -19,7 +20,7 @@ from afield.errors import AgentBroken, SpawnFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List
+    from typing import Any, Dict, List, Tuple
 
     from afield.agent.keeper import Keeper
     from afield.agent.session import Channel
@@ -36,22 +37,8 @@ class FilesService(Service):
         self._channel = channel
         self._root = header["root"]
         self._ended = False
-        requests, to_worker = os.pipe()
-        from_worker, answers = os.pipe()
-        try:
-            self._pid = os.fork()
-        except OSError as error:
-            for fd in (requests, to_worker, from_worker, answers):
-                os.close(fd)
-            raise SpawnFailed(
-                "the files worker could not be started there: %s" % os.strerror(error.errno or 0)
-            ) from None
-        if self._pid == 0:
-            _work(requests, answers)
-        os.close(requests)
-        os.close(answers)
-        grow_pipe(to_worker)
-        grow_pipe(from_worker)
+        self._parting = False
+        self._pid, to_worker, from_worker = keeper.parking.take(self._root) or start()
         self._running = True
         keeper.helpers.add(self._pid)
         keeper.loop.child(self._pid, self._exited)
@@ -64,6 +51,10 @@ class FilesService(Service):
     def data(self, data: "Any", err: "bool") -> "None":
         """Pass requests on."""
         self._out.write(data)
+
+    def message(self, value: "Any") -> "None":
+        """Hear that the worker rests now: it is kept when the stream ends."""
+        self._parting = isinstance(value, dict) and value.get("park") is True
 
     def ended(self) -> "None":
         """Let the worker finish and end."""
@@ -116,18 +107,46 @@ class FilesService(Service):
 
     def closed(self) -> "None":
         """End the worker: its input ends, and it is killed when it does not follow."""
+        if self._parting and self._running and not self._ended and not self._in.closed and not self._out.closed:
+            # Numbers of their own: what passes the bytes on closes the ones that it has.
+            worker = (self._pid, os.dup(self._out.fd), os.dup(self._in.fd))
+            self._keeper.parking.put(self._root, worker, self._let_go)
+        else:
+            self._let_go()
         self._in.close()
         self._out.close()
+
+    def _let_go(self) -> "None":
         if self._running:
             self._keeper.loop.call_later(END_WAIT, self._kill)
 
     def _exited(self, status: "int") -> "None":
         self._running = False
         self._keeper.helpers.discard(self._pid)
+        self._keeper.parking.drop(self._pid)
 
     def _kill(self) -> "None":
         if self._running:
             os.kill(self._pid, int(c_signal.SIGKILL))
+
+
+def start() -> "Tuple[int, int, int]":
+    """Fork a worker; gives its pid, its input and its output. Raises SpawnFailed."""
+    requests, to_worker = os.pipe()
+    from_worker, answers = os.pipe()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        for fd in (requests, to_worker, from_worker, answers):
+            os.close(fd)
+        raise SpawnFailed("the files worker could not be started there: %s" % os.strerror(error.errno or 0)) from None
+    if pid == 0:
+        _work(requests, answers)
+    os.close(requests)
+    os.close(answers)
+    grow_pipe(to_worker)
+    grow_pipe(from_worker)
+    return pid, to_worker, from_worker
 
 
 def _work(requests: "int", answers: "int") -> "None":

@@ -11,6 +11,7 @@ from time import monotonic
 
 from afield.agent import joining, records
 from afield.agent.loop import READ
+from afield.agent.parked import Parking
 from afield.agent.pumps import close_quietly
 from afield.agent.services import open_service
 from afield.agent.session import Session
@@ -52,6 +53,7 @@ class Keeper:
         self.transports: "Set[Transport]" = set()
         self.processes: "Dict[bytes, Process]" = {}
         self.helpers: "Set[int]" = set()
+        self.parking = Parking(loop)
         self._idle = _seconds("AFIELD_IDLE", IDLE)
         self._leaving = False
         self._met = False
@@ -207,6 +209,7 @@ class Keeper:
     def leave_when_idle(self) -> "None":
         """Leave as soon as the last link is gone and nothing is kept."""
         self._leaving = True
+        self.parking.drop()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None

@@ -4,6 +4,7 @@ Rules: as in service.py, whose table has them; how a scan and a watch work is in
 """
 
 from afield.errors import AfieldError, FilesError, ProtocolError
+from afield.files.early import Early
 from afield.files.faults import from_os_error, show
 from afield.files.scan import Scan, columns
 from afield.files.tasks import WAIT
@@ -24,41 +25,70 @@ MAX_KNOWN = 64 << 20
 def scan(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
     """Verb ``scan``; ``watch`` begins to watch with it, ``known`` leaves out what the asker knows."""
     root, path = service.need_root(), check_or_root(args.get("path", b""))
-    known = {}
-    if args.get("known"):
-        for piece in follow_up(task):
-            if piece is None:
-                yield WAIT
-            else:
-                known = decode_known(piece)
-    watching = new_watch(service) if args.get("watch") and not path else None
+    watching = watch_with(service) if args.get("watch") and not path else None
     rules = service.rules() if watching is None else watching.rules
     work = Scan(root, rules, None if watching is None else watching.folder)
-    work.known = known
+    told = follow_up(task) if args.get("known") else None
+    if told is not None and watching is not None:
+        watching.kept.settle()
+        work.kept = watching.kept
     try:
         if path and rules.left_out(root, path):
             raise FilesError("%s: the path is ignored" % show(path), path=path)
+        if told is not None:
+            work.early = Early()
+            if work.kept is not None and work.kept.listed:
+                # Most need not be listed at all.
+                for pause in hear(work, told, task, wait=True):
+                    yield pause
+                told = None
         for pairs in work.run(path, task):
+            if told is not None:
+                for pause in hear(work, told, task, wait=False):
+                    yield pause
+                told = told if work.early is not None else None
             if pairs is None:
                 yield None
             else:
                 for part in columns(pairs):
                     yield part
+        if told is not None:
+            for pause in hear(work, told, task, wait=True):
+                yield pause
         for part in columns(work.take()):
             yield part
         limited = None if watching is None else watching.begin()
-        for _ in work.measure(task):
-            yield None
+        measured = None if work.kept is None else work.kept.measured
+        if measured is None or measured[0] != work.skipped:
+            for _ in work.measure(task):
+                yield None
+            measured = work.skipped, work.ignored()
+        if work.kept is not None:
+            work.kept.measured = measured
     except OSError as error:
         raise from_os_error(error, path)
     finally:
         root.forget()
-    result: "Dict[str, Any]" = {"count": work.count, "ignored": work.ignored(), "errors": work.errors}
-    if known:
-        result.update(same=encode_same(known, work.same), dropped=work.dropped)
+    result: "Dict[str, Any]" = {"count": work.count, "ignored": measured[1], "errors": work.errors}
+    if work.known:
+        result.update(same=encode_same(work.known, work.same), dropped=work.dropped)
     if watching is not None:
         result.update(mode=watching.mode, limited=limited[1] if limited else None)
     return result
+
+
+def hear(work: "Scan", told: "Iterator[Optional[bytes]]", task: "Any", wait: "bool") -> "Iterator[Any]":
+    """Take in what the asker knows when it has come; wait for it when asked to, or when too much is held back."""
+    assert work.early is not None
+    while True:
+        piece = next(told)
+        if piece is not None:
+            for pause in work.early.settle(work, decode_known(piece), task):
+                yield pause
+            return
+        if not wait and not work.early.full:
+            return
+        yield WAIT
 
 
 def follow_up(task: "Any") -> "Iterator[Optional[bytes]]":
@@ -126,6 +156,16 @@ def watch(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator
     for event in watching.start(task):
         yield event
     return {"mode": watching.mode}
+
+
+def watch_with(service: "Service") -> "Watch":
+    """Give the watch for a scan: the one that there is when it missed nothing, else a fresh one."""
+    watching = service.watch
+    if watching is not None:
+        watching.read()
+        if watching.sees_all:
+            return watching
+    return new_watch(service)
 
 
 def new_watch(service: "Service") -> "Watch":

@@ -52,6 +52,10 @@ class Rules:
         """
         return self.ignore.folder(folder).rule
 
+    def free(self, folder: "bytes", names: "List[bytes]") -> "bool":
+        """Tell whether no rule says anything of any of these names in a folder; it may say no where none does."""
+        return self.ignore.folder(folder).free(names)
+
     def decided(self, path: "bytes", is_folder: "bool") -> "bool":
         """Tell whether the path itself is left out; what is above it was decided before."""
         above, _, name = path.rpartition(b"/")

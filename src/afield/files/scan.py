@@ -6,11 +6,13 @@ Ignored folders are only measured, within bounds. Contents are not read here (``
 """
 
 import os
+import sys
 from time import monotonic
 
 from afield.errors import AfieldError
 from afield.files.faults import from_os_error
 from afield.files.handles import FOLDER
+from afield.files.parking import Listed
 from afield.files.rules import VENV_MARK
 from afield.tree.entries import FOLDER as FOLDER_NODE
 from afield.tree.entries import OTHER, UNKNOWN, UNKNOWN_EXECUTABLE, Entry, Node, Stat, encode_entries, entry_parts
@@ -21,7 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
+    from afield.files.early import Early
     from afield.files.handles import Handles
+    from afield.files.parking import Kept
     from afield.files.rules import Rules
 
     Pair = Tuple[bytes, Entry]
@@ -35,17 +39,15 @@ NAMED = 10
 ERRORS = 500
 FORMAT, IS_FOLDER, IS_FILE, IS_LINK = 0o170000, 0o040000, 0o100000, 0o120000
 _new = tuple.__new__
+_ENCODING = sys.getfilesystemencoding()
 _SET = frozenset(FILE_NAMES)
 _LETTERS = {IS_LINK: b"l"}
 
 
 def list_names(fd: "int") -> "List[bytes]":
     """Give the names in an open folder, sorted. Raises OSError."""
-    try:
-        # As bytes there is no decoding, and the magic link leads to the very folder that is open.
-        names = os.listdir(b"/proc/self/fd/%d" % fd)
-    except FileNotFoundError:
-        names = [os.fsencode(name) for name in os.listdir(fd)]
+    # Decoding and encoding each name costs a third of what opening /proc/self/fd/N would, which gives bytes.
+    names = [name.encode(_ENCODING, "surrogateescape") for name in os.listdir(fd)]
     names.sort()
     return names
 
@@ -85,6 +87,10 @@ class Scan:
         self.known: "Dict[bytes, bytes]" = {}
         self.same: "Dict[bytes, bytes]" = {}
         self.dropped: "List[bytes]" = []
+        # What a watch kept of earlier scans; filled as well.
+        self.kept: "Optional[Kept]" = None
+        # Holds listings while it is not known what the asker knows.
+        self.early: "Optional[Early]" = None
 
     def run(self, start: "bytes", task: "Any") -> "Iterator[Optional[List[Pair]]]":
         """Yield lists of (path, Entry) below ``start`` (and of it), and None to give way. The rest stays in ``take``."""
@@ -133,36 +139,54 @@ class Scan:
     def _folder(
         self, path: "bytes", found: "Optional[os.stat_result]", stack: "List[Any]"
     ) -> "Iterator[Optional[List[Pair]]]":
+        if self.kept is not None and self._as_kept(path, stack):
+            return
         if self.on_folder is not None:
             self.on_folder(path)
         fd = self._open(path, found)
         if fd < 0:
             return
         try:
+            whole = True
             try:
                 names = list_names(fd)
             except OSError as error:
                 self.error(path, from_os_error(error, path).text)
-                names = []
+                names, whole = [], False
             if path and VENV_MARK in names:
                 self.skipped.append(path)
-                self._drop(path)
+                self.drop(path)
                 return
-            if found is not None:
-                self._add(path, entry_of(found, b"", fd))
+            if found is not None and self.early is None:
+                self.add_folder(path, found)
             if not _SET.isdisjoint(names):
                 self.rules.enter(path, fd, names)
             else:
                 self.rules.known.add(path)
             # A folder of a million names is many slices.
-            for at in range(0, len(names), PART):
+            whole = whole and len(names) <= PART
+            for at in range(0, len(names) or 1, PART):
                 if at:
                     yield self.take()
-                self._names(
-                    path, fd, names[at : at + PART], stack, self.known.get(path) if len(names) <= PART else None
-                )
+                self._names(path, fd, names[at : at + PART], stack, None if at else found, whole=whole)
         finally:
             os.close(fd)
+
+    def _as_kept(self, path: "bytes", stack: "List[Any]") -> "bool":
+        """Take a folder as it was listed before, when that is what the asker knows."""
+        assert self.kept is not None
+        listed = self.kept.listed.get(path)
+        if listed is None:
+            return False
+        if listed.digest != self.known.get(path):
+            del self.kept.listed[path]
+            return False
+        self.same[path] = listed.digest
+        self.skipped += listed.skipped
+        self.ignored_files += listed.files
+        self.ignored_bytes += listed.size
+        stack.extend([(inner, None) for inner in reversed(listed.folders)])
+        return True
 
     def _open(self, path: "bytes", found: "Optional[os.stat_result]") -> "int":
         """Open a folder for listing; -1 when it vanished or cannot be read (then it is an entry and an error)."""
@@ -172,62 +196,101 @@ class Scan:
             above, _, name = path.rpartition(b"/")
             return os.open(name, FOLDER, dir_fd=self.root.folder(above))
         except FileNotFoundError:
-            self._drop(path)
+            self.drop(path)
             return -1
         except OSError as error:
-            if found is not None:
-                self._add(path, entry_of(found, b"", -1))
+            if found is not None and self.early is None:
+                self.add_folder(path, found)
+            elif self.early is not None:
+                self.early.add((path, found, [], None))
             self.error(path, from_os_error(error, path).text)
         except AfieldError as error:
             self.error(path, error.text)
         return -1
 
-    def _drop(self, path: "bytes") -> "None":
+    def drop(self, path: "bytes") -> "None":
         """Name a folder that its unchanged parent seems to hold and that is none of the tree."""
-        if path.rpartition(b"/")[0] in self.same:
+        if self.early is not None:
+            self.early.gone.append(path)
+        elif path.rpartition(b"/")[0] in self.same:
             self.dropped.append(path)
 
+    def add_folder(self, path: "bytes", found: "os.stat_result") -> "None":
+        """Tell of a folder."""
+        self._add(path, entry_of(found, b"", -1))
+
     def _names(
-        self, path: "bytes", fd: "int", names: "List[bytes]", stack: "List[Any]", digest: "Optional[bytes]"
+        self,
+        path: "bytes",
+        fd: "int",
+        names: "List[bytes]",
+        stack: "List[Any]",
+        own: "Optional[os.stat_result]",
+        whole: "bool",
     ) -> "None":
         prefix = path + b"/" if path else b""
-        rule_for, device = self.rules.names_of(path), self.root.device
-        folders: "List[Any]" = []
-        found: "List[Any]" = []
-        add = found.append
-        for name in names:
-            try:
-                st = os.stat(name, dir_fd=fd, follow_symlinks=False)
-            except OSError as error:
-                if not isinstance(error, FileNotFoundError):
-                    self.error(prefix + name, from_os_error(error, prefix + name).text)
-                digest = None
-                continue
-            is_folder = st.st_mode & FORMAT == IS_FOLDER
-            rule = rule_for(name, is_folder)
-            if rule is not None and not rule.pattern.negated:
-                if is_folder:
-                    self.skipped.append(prefix + name)
-                else:
-                    self.ignored_files += 1
-                    self.ignored_bytes += st.st_size
-                continue
-            if is_folder:
-                if st.st_dev == device:
-                    folders.append((prefix + name, st))
-                else:
-                    self.error(prefix + name, "another file system is mounted here: it is not synced")
-                    digest = None
-            add((name, st))
-        if digest is not None and listing_digest(found) == digest:
-            self.same[path] = digest
-            folders = [(inner, None) for inner, _ in folders]
+        before = len(self.skipped), self.ignored_files, self.ignored_bytes
+        found, sure = self._look(prefix, fd, names)
+        sure = sure and whole
+        if not self.rules.free(path, names):
+            found = self._not_ignored(path, prefix, found)
+        device = self.root.device
+        folders = [(prefix + name, st) for name, st in found if st.st_mode & FORMAT == IS_FOLDER]
+        for inner, st in folders:
+            if st.st_dev != device:
+                self.error(inner, "another file system is mounted here: it is not synced")
+                sure = False
+        folders = [each for each in folders if each[1].st_dev == device]
+        digest = self.known.get(path) if sure else None
+        listed: "Optional[Listed]" = None
+        if sure and (digest is not None or self.early is not None):
+            ignored = self.skipped[before[0] :], self.ignored_files - before[1], self.ignored_bytes - before[2]
+            listed = Listed(listing_digest(found), [inner for inner, _ in folders], *ignored)
+        if self.early is not None:
+            self.early.add((path, own, found, listed))
+        elif listed is not None and listed.digest == digest:
+            self.same[path] = listed.digest
+            folders = [(inner, None) for inner in listed.folders]
+            self.keep(path, listed)
         else:
-            self._take_names(prefix, fd, found)
+            self.take_names(prefix, fd, found)
         folders.reverse()
         stack.extend(folders)
 
-    def _take_names(self, prefix: "bytes", fd: "int", found: "List[Any]") -> "None":
+    def _look(self, prefix: "bytes", fd: "int", names: "List[bytes]") -> "Tuple[List[Any], bool]":
+        """Give (name, stat) of what stands under these names, and whether that is all there is to it."""
+        found: "List[Any]" = []
+        add, look, sure = found.append, os.stat, True
+        for name in names:
+            try:
+                add((name, look(name, dir_fd=fd, follow_symlinks=False)))
+            except OSError as error:
+                if not isinstance(error, FileNotFoundError):
+                    self.error(prefix + name, from_os_error(error, prefix + name).text)
+                sure = False
+        return found, sure
+
+    def _not_ignored(self, path: "bytes", prefix: "bytes", found: "List[Any]") -> "List[Any]":
+        rule_for = self.rules.names_of(path)
+        left: "List[Any]" = []
+        for name, st in found:
+            is_folder = st.st_mode & FORMAT == IS_FOLDER
+            rule = rule_for(name, is_folder)
+            if rule is None or rule.pattern.negated:
+                left.append((name, st))
+            elif is_folder:
+                self.skipped.append(prefix + name)
+            else:
+                self.ignored_files += 1
+                self.ignored_bytes += st.st_size
+        return left
+
+    def keep(self, path: "bytes", listed: "Listed") -> "None":
+        """Keep what a folder holds, where a watch tells of its changes."""
+        if self.kept is not None:
+            self.kept.listed[path] = listed
+
+    def take_names(self, prefix: "bytes", fd: "int", found: "List[Any]") -> "None":
         """Make the entries of what was found in a folder; folders make theirs when they are listed."""
         add, device, size = self.pairs.append, self.root.device, 0
         for name, st in found:

@@ -7,7 +7,7 @@ here reads the pipe. What each verb takes and gives is in files-service.md.
 from time import monotonic, time
 
 from afield.errors import AfieldError, FilesError, NoSuchFile, ProtocolError, WrongIdentity
-from afield.files import away, hashes, looking
+from afield.files import away, hashes, looking, parking
 from afield.files.apply import Apply
 from afield.files.bundle import Pack
 from afield.files.columns import decode_ops, row_of, stat_row
@@ -40,6 +40,10 @@ class Service:
         self.stage: "Optional[Stage]" = None
         self.watch: "Optional[Watch]" = None
         self.extra: "List[str]" = []
+        # Whether its client left and may come back; how the root was opened, and what ``open`` said then.
+        self.parked = False
+        self.asked: "Any" = None
+        self.opened: "Dict[str, Any]" = {}
         # The part of a broken `store` whose digest was just asked for: path, size, hash object.
         self.hashed: "Any" = None
         # Tests poll where the system has inotify; nothing else sets this.
@@ -75,6 +79,13 @@ def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gener
     identity = args.get("identity")
     if not isinstance(where, bytes) or not where or not isinstance(extra, list):
         raise ProtocolError("expected open with root as bytes and ignore as a list, got %.200r" % (args,))
+    try:
+        again = parking.resume(service, args) if service.parked else None
+    except (OSError, AfieldError):
+        again = None
+    if again is not None:
+        yield None
+        return again
     service.close()
     try:
         known = bool(args.get("known"))
@@ -94,16 +105,18 @@ def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gener
     service.extra = [str(line) for line in extra]
     root = service.root
     root.exact = found["case_sensitive"] and found["unicode_exact"]
-    service_identity, identity_new = service.state.identity, service.state.identity_new
-    yield None
-    return {
-        "identity": service_identity,
-        "identity_new": identity_new,
+    service.asked = parking.asked(args)
+    service.opened = {
+        "identity": service.state.identity,
+        "identity_new": service.state.identity_new,
         "created": root.created,
         "probe": found,
         "root": root.path,
         "begun": service.state.begun,
     }
+    answer = service.opened
+    yield None
+    return answer
 
 
 def hash_paths(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
@@ -271,6 +284,7 @@ VERBS: "Dict[str, Callable[[Service, Dict[str, Any], Any], Generator[Any, None, 
     "patch": patch,
     "watch": looking.watch,
     "barrier": looking.barrier,
+    "park": parking.park,
     "clock": clock,
     "list": away.list_folder,
     "fetch": away.fetch,

@@ -114,7 +114,7 @@ class State:
         Raises WrongIdentity, FilesError.
         """
         try:
-            found = self._read_identity()
+            found = self.read_identity()
             if found is None or (take_over and wanted is not None and found != wanted):
                 found = wanted or os.urandom(16).hex().encode()
                 self._write_identity(found)
@@ -130,7 +130,8 @@ class State:
         self.identity = found
         return found
 
-    def _read_identity(self) -> "Optional[bytes]":
+    def read_identity(self) -> "Optional[bytes]":
+        """Give what the file says, None without one. Raises OSError."""
         try:
             fd = os.open(b"identity", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=self.fd)
         except FileNotFoundError:

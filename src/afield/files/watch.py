@@ -10,6 +10,7 @@ from time import monotonic
 
 from afield.errors import AfieldError
 from afield.files import probe
+from afield.files.parking import Kept
 from afield.files.pending import Pending
 from afield.files.polling import Polling
 from afield.files.rules import VENV_MARK, Rules
@@ -51,6 +52,7 @@ class Watch:
         # Events of a layered file system tell of nearly all changes: it is polled as well, but a barrier need not look at all.
         self.layered = probe.is_layered(kind)
         self.network = probe.is_network(kind) or self.layered
+        self.kept = Kept()
         self.stale = False
         self.not_before = 0.0
         self.ready = False
@@ -74,6 +76,13 @@ class Watch:
         if self.inotify is None:
             return "polling"
         return "both" if self.network else "inotify"
+
+    @property
+    def sees_all(self) -> "bool":
+        """Whether nothing can have happened without an event."""
+        if self.stale or self.kept.rules_changed:
+            return False
+        return self.ready and self.mode == "inotify" and not self.polling.folders
 
     @property
     def fd(self) -> "int":
@@ -140,6 +149,9 @@ class Watch:
             path = folder + b"/" + name if folder else name
             if self.rules.decided(path, bool(mask & words.ISDIR)):
                 continue
+            self.kept.touched(path, bool(mask & words.ISDIR))
+            if name in RULE_FILES:
+                self.kept.rules_changed = True
             if mask & words.MOVED_FROM:
                 leaving[cookie] = path
             if mask & words.ISDIR:
@@ -238,6 +250,7 @@ class Watch:
         self.stale = False
         self.pending.clear()
         self.own.clear()
+        self.kept.forget()
         self.polling.folders.clear()
         self.rules = self.new_rules()
         self._open()

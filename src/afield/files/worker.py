@@ -15,6 +15,7 @@ from time import monotonic
 
 from afield.errors import AfieldError, InternalError, ProtocolError
 from afield.files.history import PRUNE_EVERY
+from afield.files.parking import rest
 from afield.files.service import BULK, EVENTS, QUEUES, VERBS, Service
 from afield.files.tasks import WAIT, Task
 from afield.wire.records import RecordReader, encode_record
@@ -280,6 +281,9 @@ class Worker:
         if watch is not self.pump_of:
             self.pump, self.pump_of = None, watch
         if watch is None:
+            return
+        if self.service.parked and self.pump is None:
+            rest(self.service, watch)
             return
         if self.pump is None:
             if not watch.ready or monotonic() < watch.deadline():

@@ -59,6 +59,9 @@ class ByteChannel(Protocol):
     def resume(self) -> None:
         """Read again."""
 
+    def park(self) -> None:
+        """Ask whoever runs the worker to keep it for a while after ``close``: it rests, between whole records."""
+
     async def close(self) -> None:
         """End the channel and what it started; safe to call twice."""
 
@@ -225,6 +228,9 @@ class PipeChannel:
             # The caller may be inside write(): the report must not come before that returned.
             error = LinkLost(f"{reason}: {text}" if text else reason, hint="it is started again by itself")
             self._loop.call_soon(self._on_end, error)
+
+    def park(self) -> None:
+        """See ByteChannel; a worker on this machine ends with its channel."""
 
     async def close(self) -> None:
         """See ByteChannel."""

@@ -9,6 +9,7 @@ The words are those of docs/development/files-service.md.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +138,15 @@ class Endpoint:
         if self._requests.pop(request.number, None) is not None:
             self.send([request.number, "cancel", {}])
             _settle(request.done, error=error)
+
+    async def park(self, seconds: float) -> None:
+        """Have the worker rest, so that the next client finds it as it is; ``close`` has to follow. Never raises for the worker."""
+        if self._requests or not self.alive:
+            return
+        with contextlib.suppress(AfieldError):
+            done = await self.request("park", timeout=seconds)
+            if isinstance(done, dict) and done.get("parked") is True:
+                self.channel.park()
 
     async def close(self) -> None:
         """End the worker; open requests fail with Cancelled, ``on_lost`` is not called."""

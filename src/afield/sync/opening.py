@@ -49,6 +49,7 @@ class Opening:
         self._asked_store = False
         self._agreed: set[str] = set()
         self._clock: asyncio.Future[None] | None = None
+        self._reading: asyncio.Future[None] | None = None
 
     def agree(self, side: str) -> None:
         """Take that side's folder as it is now."""
@@ -62,21 +63,21 @@ class Opening:
             # Between a refused start and the next one nobody watched.
             side.needs_scan = side.needs_scan or not side.watch_mode
         connecting = None if there.connected else asyncio.ensure_future(there.connect())
+        self._reading = asyncio.ensure_future(self._read_ahead())
         try:
             fresh = not here.alive
-            await self._read_ahead()
             if fresh:
                 await self.open_side(here)
         except BaseException:
-            if connecting is not None:
-                await asyncio.gather(connecting, return_exceptions=True)
+            await asyncio.gather(self._reading, *([connecting] if connecting else []), return_exceptions=True)
             raise
         await together(*([self._look(here)] if fresh else []), self._open_there(connecting))
+        await self._reading
         if not self.picture.store.is_open:
             self._load()
 
     async def _read_ahead(self) -> None:
-        """Read what was agreed on, in a thread: the dial goes on meanwhile."""
+        """Read what was agreed on, in a thread: the dial and the scan here go on meanwhile."""
         store = self.picture.store
         if not store.is_open and self._stored is not None:
             self.picture.take_rows(await asyncio.to_thread(store.read_ahead))
@@ -87,13 +88,19 @@ class Opening:
             await connecting
         if not there.alive:
             await self.open_side(there)
+            await self._read()
             if self.picture.rows:
                 await self._look(there)
 
     async def _look(self, side: Side) -> None:
         if self.picture.store.exists:
             side.begin_watch()
-        await side.scan(everything=self.picture.compare_all)
+        await side.scan(everything=self.picture.compare_all, known_after=self._read())
+
+    async def _read(self) -> None:
+        """Wait until what was agreed on is in the picture."""
+        if self._reading is not None:
+            await asyncio.shield(self._reading)
 
     async def mend(self) -> None:
         """Open the sides that were lost: the base is still what was agreed on."""
@@ -128,6 +135,8 @@ class Opening:
             self._clock = asyncio.ensure_future(self._compare_clocks(side))
         self._agreed.discard(side.name)
         self._identity = opened.identity
+        if opened.created or opened.identity_new:
+            await self._read()
         if (opened.created or opened.identity_new) and self.picture.rows:
             self._start_over(f"the folder {side.name} is new: compared as at a first sync, nothing is deleted")
 

@@ -160,7 +160,9 @@ class Session:
         task, self._task = self._task, None
         await ended(task)
         await self.texts.close()
-        await together(self.picture.here.close(), self.picture.there.close())
+        await together(
+            self.picture.here.close(), self.picture.there.close() if self._suspended else self.picture.there.part()
+        )
         self.picture.store.close()
         self._set("closed")
 

@@ -11,14 +11,15 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.errors import AfieldError, Cancelled, LinkLost, ProtocolError
-from afield.sync.endpoint import Endpoint
+from afield.sync.endpoint import Endpoint, Request
 from afield.sync.packed import SideTree
+from afield.sync.pieces import ASKED_BYTES, below_any, pieces
 from afield.tree.entries import FOLDER, Entry, Node, Stat, decode_entries, stat_from_value
 from afield.tree.listing import decode_same, encode_known
 from afield.tree.paths import check_or_root, parent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 
     from afield.sync.channel import Maker
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 # and loaded machines report a little later. A file seen this recently is hashed when it is reported again.
 FRESH_SECONDS = 0.1
 
-# Paths are asked about in lists that fit well into a record of 1 MiB.
-ASKED_BYTES = 512 << 10
+# An answer from the other side of the world; a link that is lost right now must not hold up the end.
+PART_SECONDS = 1.0
 
 
 class Opened(NamedTuple):
@@ -125,6 +126,12 @@ class Side:
         self.needs_scan = True
         self._wake()
 
+    async def part(self) -> None:
+        """Close, but have a worker that watches kept for whoever opens this root next. Takes PART_SECONDS at most."""
+        if self.endpoint is not None and self._is_open and self.watch_mode == "inotify":
+            await self.endpoint.park(PART_SECONDS)
+        await self.close()
+
     async def close(self) -> None:
         """End the worker; what is known of the tree stays."""
         endpoint, self.endpoint = self.endpoint, None
@@ -139,28 +146,30 @@ class Side:
         self._watch_next = True
         self.needs_scan = True
 
-    async def scan(self, *, everything: bool = False) -> None:
+    async def scan(self, *, everything: bool = False, known_after: Awaitable[None] | None = None) -> None:
         """Learn the whole tree, by telling what is known of it and hearing the rest.
 
-        ``everything``: all is going to be compared, so what is new need not be listed. Raises what the worker says; the old
-        picture then stays.
+        ``everything``: all is going to be compared, so what is new need not be listed. ``known_after``: what is known is told
+        when this is done, and the worker begins before. Raises what the worker says; the old picture then stays.
         """
         fresh = SideTree(self.tree.side)
-        self.needs_scan = False
         self._during = set()
-        known, rows = self._known(), self.tree.rows
+        request: Request | None = None
         try:
-            args = {"path": b"", "known": bool(known), "watch": self._watch_next}
+            args = {"path": b"", "known": known_after is not None or bool(self.tree.rows), "watch": self._watch_next}
             request = self.asked().start("scan", args, on_part=_into(fresh))
-            if known:
-                told = encode_known(known)
-                for at in range(0, len(told), ASKED_BYTES):
-                    request.send_data(told[at : at + ASKED_BYTES])
-                request.send_end()
+            if known_after is not None:
+                await known_after
+            self.needs_scan = False
+            known, rows = self._known(), self.tree.rows
+            if args["known"]:
+                _tell(request, encode_known(known))
             done = await request.wait()
             flags = decode_same(done["same"], [path for path, _ in known]) if known else []
         except BaseException:
             self.needs_scan = True
+            if request is not None and not request.done.done():
+                request.cancel()
             raise
         if self._watch_next:
             self._watch_next = False
@@ -367,29 +376,11 @@ def _lists(done: Any, name: str) -> list[Any]:
     return found
 
 
+def _tell(request: Request, data: bytes) -> None:
+    for at in range(0, len(data), ASKED_BYTES):
+        request.send_data(data[at : at + ASKED_BYTES])
+    request.send_end()
+
+
 def _into(entries: MutableMapping[bytes, Entry]) -> Callable[[bytes], None]:
     return lambda part: entries.update(decode_entries(part))
-
-
-def pieces(paths: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Cut paths, sorted, into lists that fit a record."""
-    some: list[bytes] = []
-    weight = 0
-    for path in sorted(paths):
-        if some and weight + len(path) > ASKED_BYTES:
-            yield some
-            some, weight = [], 0
-        some.append(path)
-        weight += len(path) + 9
-    if some:
-        yield some
-
-
-def below_any(path: bytes, folders: Mapping[bytes, Any] | set[bytes]) -> bool:
-    """Whether a parent of ``path`` is in ``folders``."""
-    at = path.rfind(b"/")
-    while at > 0:
-        if path[:at] in folders:
-            return True
-        at = path.rfind(b"/", 0, at)
-    return False

@@ -113,6 +113,11 @@ class StreamChannel:
             reason = error or LinkLost("the files worker there ended", hint="it is started again by itself")
             asyncio.get_running_loop().call_soon(self._on_end, reason)
 
+    def park(self) -> None:
+        """See ByteChannel."""
+        if not self._ended and not self._queue:
+            self.stream.send_message_nowait({"park": True})
+
     async def close(self) -> None:
         """See ByteChannel."""
         self._on_end = None

@@ -64,6 +64,7 @@ class Ignore:
     def __init__(self, *, built_in: "bool" = True) -> "None":
         """``built_in``: start with the rules of ``noise.py``; the locked ones hold in any case."""
         self._rules = {}  # type: Dict[Tuple[str, bytes], List[Rule]]
+        self._with_rules = {b""}
         self._views = {}  # type: Dict[bytes, FolderRules]
         self._locked = _noise_rules(noise.LOCKED)
         if built_in:
@@ -80,6 +81,7 @@ class Ignore:
         rules = [Rule(pattern, folder, source, line) for line, pattern in patterns.parse_lines(text)]
         if rules:
             self._rules.setdefault((level, folder), []).extend(rules)
+            self._with_rules.add(folder)
             if folder in self._views:  # a view below a folder is made after the folder's own
                 self._views = {}
 
@@ -88,8 +90,11 @@ class Ignore:
         view = self._views.get(folder)
         if view is not None:
             return view
+        above = self._views.get(parent(folder)) if folder else None
+        if above is not None:
+            view = self._views[folder] = self._make_view(folder, above)
+            return view
         # From the top down and not by recursion: a path of 4,096 bytes can have 2,000 folders.
-        above = None  # type: Optional[FolderRules]
         for each in ([b""] if folder else []) + list(parents(folder))[::-1] + [folder]:
             view = self._views.get(each)
             if view is None:
@@ -108,7 +113,7 @@ class Ignore:
         return Decision(False, None, None, 0, path) if rule is None else _decision(rule, path)
 
     def _make_view(self, folder: "bytes", above: "Optional[FolderRules]") -> "FolderRules":
-        if above is not None and not any((level, folder) in self._rules for level in LEVELS):
+        if above is not None and folder not in self._with_rules:
             return FolderRules(folder, above.tables)
         chain = [b"", *reversed(list(parents(folder))), folder] if folder else [b""]
         rules = [rule for level in LEVELS for each in chain for rule in self._rules.get((level, each), ())]
@@ -189,6 +194,10 @@ class _Expressions:
     def __bool__(self) -> "bool":
         return bool(self._each)
 
+    def any_of(self, texts: "Sequence[bytes]") -> "bool":
+        """Tell whether any matches any of these; yes when only a closer look could tell."""
+        return bool(self._each) and (self._any is None or any(map(self._any, texts)))
+
     def last(self, text: "bytes", best: "int") -> "int":
         """Give the place of the last that matches, or ``best`` when that is later."""
         if self._any is None or self._any(text):
@@ -231,6 +240,14 @@ class FolderRules:
         if wild is not None:
             best = wild.last(self._front + name, best)
         return table.rules[best] if best >= 0 else None
+
+    def free(self, names: "Sequence[bytes]") -> "bool":
+        """Tell whether no rule says anything of any of these names; a cheap look that may say no where none does."""
+        # What holds for files holds for folders as well.
+        known, table, wild = self._for[True]
+        if wild is not None or not known.keys().isdisjoint(names) or table.hard.any_of(names):
+            return False
+        return table.suffixes.keys().isdisjoint([name[name.rfind(b".") :] for name in names])
 
     def ignored(self, name: "bytes", is_dir: "bool") -> "bool":
         """Tell whether a name in this folder is left out."""
