@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from afield.sync import outcome as outcomes
+from afield.sync import steps
 from afield.sync.limits import Impossible, possible
 from afield.sync.moves import learn_moved
 from afield.sync.outcome import Done, Plan
@@ -55,6 +56,7 @@ async def run(
     paths = await scan(picture)
     try:
         plan = await decide_all(picture, paths)
+        steps.at("guard")
         check(plan)
         progress = Progress(on_progress)
         progress.expect(plan.to_here)
@@ -95,6 +97,7 @@ async def decide_all(picture: Picture, paths: set[bytes]) -> Plan:
 
 async def scan(picture: Picture) -> set[bytes]:
     """Bring both pictures up to date; gives the paths that have to be looked at."""
+    steps.at("scan")
     await together(*(_scan_side(side, everything=picture.compare_all) for side in (picture.here, picture.there)))
     due = picture.problems.due(picture.now())
     sides = () if picture.compare_all else (picture.here.changed, picture.there.changed)
@@ -137,6 +140,7 @@ async def hash_undecided(picture: Picture, paths: set[bytes]) -> set[bytes]:
     here, there = undecided(*trees, paths=scope)
     if not here and not there:
         return set()
+    steps.at("hash")
     await together(picture.here.hash(here), picture.there.hash(there))
     here, there = undecided(*trees, paths={*here, *there})
     return {*here, *there}
@@ -144,6 +148,7 @@ async def hash_undecided(picture: Picture, paths: set[bytes]) -> set[bytes]:
 
 def decide(picture: Picture, paths: set[bytes], keep: set[bytes]) -> Outcome:
     """Reconcile what is to be looked at; what could not be read on either side is left alone with all below it."""
+    steps.at("decide")
     left = keep | set(picture.here.unreadable) | set(picture.there.unreadable)
     return reconcile(
         picture.base(),
@@ -162,6 +167,7 @@ async def check_removals(picture: Picture, found: Outcome, known: set[bytes]) ->
     """
     gone_here = [c.path for c in found.to_there if c.new is None and c.path not in known]
     gone_there = [c.path for c in found.to_here if c.new is None and c.path not in known]
+    steps.at("check-removals")
     ignored_here, ignored_there = await together(picture.here.rescan(gone_here), picture.there.rescan(gone_there))
     changed = picture.here.changed | picture.there.changed
     picture.here.changed, picture.there.changed = set(), set()
@@ -170,6 +176,7 @@ async def check_removals(picture: Picture, found: Outcome, known: set[bytes]) ->
 
 def plan_for(picture: Picture, paths: set[bytes], found: Outcome) -> Plan:
     """Turn a decision into ops for both sides, without what a side cannot hold."""
+    steps.at("plan")
     to_here, not_here = _possible(picture.here, found.to_here)
     to_there, not_there = _possible(picture.there, found.to_there)
     for side, impossible in (("here", not_here), ("there", not_there)):
@@ -188,6 +195,7 @@ def _possible(side: Side, changes: list[Change]) -> tuple[list[Change], list[Imp
 
 async def carry_out(picture: Picture, plan: Plan, progress: Progress) -> tuple[Done, Done]:
     """Do what the plan says, on both sides at once; gives what was done here and there."""
+    steps.at("carry-out")
     in_here, in_there = await together(
         _one_way(picture, picture.there, picture.here, plan.to_here, plan, progress),
         _one_way(picture, picture.here, picture.there, plan.to_there, plan, progress),
@@ -202,6 +210,7 @@ async def _one_way(
     after: dict[bytes, tuple[Node | None, Stat | None]] = {}
 
     def note(results: list[Result]) -> None:
+        steps.at("results")
         for result in results:
             if result.outcome != "ok":
                 continue
@@ -229,6 +238,7 @@ async def _one_way(
 
 async def remember(picture: Picture, plan: Plan, results: tuple[Done, Done]) -> Report:
     """Write what both sides confirmed to the base, note what failed; the cycle is over."""
+    steps.at("remember")
     in_here, in_there = results
     learned = outcomes.learn(plan, in_here, in_there)
     _note_failures(picture, plan, learned.failed)
@@ -239,12 +249,14 @@ async def remember(picture: Picture, plan: Plan, results: tuple[Done, Done]) -> 
             picture.store.remember(rows.items(), gone)
         else:
             await asyncio.to_thread(picture.store.remember, list(rows.items()), gone)
+        steps.at("remembered")
         picture.agree(rows, gone)
         picture.news = list(rows)
     if plan.final:
         picture.conflicts = {conflict.path: conflict for conflict in plan.conflicts}
         picture.compare_all = False
     picture.sent.difference_update(learned.rows)
+    steps.at("agreed")
     moved = sum(op["size"] for op in (*plan.to_here, *plan.to_there) if op["op"] == "put")
     return Report(
         len(plan.paths), len(in_here.results), len(in_there.results), moved, len(learned.failed), len(plan.conflicts)

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from afield.errors import AfieldError, RootMissing, RootReplaced
+from afield.sync import steps
 from afield.sync.clocks import offset
 from afield.sync.notice import show
 from afield.sync.together import together
@@ -105,6 +106,7 @@ class Opening:
         """Open one root. Raises RootReplaced, WrongIdentity and whatever else keeps it from being opened."""
         known = (self._stored is not None or bool(self.picture.rows)) and side.name not in self._agreed
         wanted = self._identity or (self._stored if side.name in self._agreed else None)
+        steps.at("open")
         try:
             opened = await side.open(
                 {
@@ -126,6 +128,7 @@ class Opening:
         if side.name == "there":
             # Nobody waits for this: a round trip at a moment when the worker has nothing else to do yet.
             self._clock = asyncio.ensure_future(self._compare_clocks(side))
+        steps.at("opened")
         self._agreed.discard(side.name)
         self._identity = opened.identity
         if (opened.created or opened.identity_new) and self.picture.rows:
@@ -163,6 +166,7 @@ class Opening:
             "there": f"{self.settings.place} {there.root.decode('utf-8', 'backslashreplace')}",
             "asked": self._asked(),
         }
+        steps.at("load")
         loaded = self.picture.store.load(pair)
         if loaded.rows is not self.picture.rows:
             self.picture.forget_rows()
