@@ -175,6 +175,8 @@ class SyncMachine(RuleBasedStateMachine):
             self.run(self.come_to_rest())
         finally:
             steps.hook = None
+        # Quiet is promised for what was there before it was asked for.
+        self.run(self.come_to_rest())
         self.check()
 
     def edit(self, edits):

@@ -181,6 +181,7 @@ async def borrowed(target: Target, folder: str = "") -> AsyncIterator[Any]:
     path = folders.store(target, folder)
     known = has_store(path)
     session = (await folders.make(target, lambda: None))[folder]
+    session.look_only()
     try:
         yield session
     finally:

@@ -44,6 +44,8 @@ class Opening:
         self.settings = settings
         self.picture = picture
         self.take_over = False
+        # Only to look: a folder that was never synced and is not there counts as an empty one, and is not made.
+        self.look_only = False
         self._note = note
         self._identity: bytes | None = None
         self._stored: bytes | None = None
@@ -72,8 +74,8 @@ class Opening:
             if connecting is not None:
                 await asyncio.gather(connecting, return_exceptions=True)
             raise
-        await together(*([self._look(here)] if fresh else []), self._open_there(connecting))
-        if not self.picture.store.is_open:
+        await together(*([self._look(here)] if fresh and not here.is_absent else []), self._open_there(connecting))
+        if not (self.picture.store.is_open or here.is_absent or there.is_absent):
             self._load()
 
     async def _read_ahead(self) -> None:
@@ -110,7 +112,7 @@ class Opening:
         try:
             opened = await side.open(
                 {
-                    "create": (side.name == "there" or self.settings.create_here) and not known,
+                    "create": (side.name == "there" or self.settings.create_here) and not (known or self.look_only),
                     "known": known,
                     "take_over": self.take_over and side.name == "there",
                     "ignore": list(self.settings.ignore),
@@ -122,6 +124,9 @@ class Opening:
                 self._check_same(opened)
         except (RootMissing, RootReplaced) as error:
             await side.close()
+            if self._may_lack(side, error) and not known:
+                side.is_absent, side.needs_scan = True, False
+                return
             if not known:
                 raise
             raise replaced(error, side.name) from error
@@ -133,6 +138,10 @@ class Opening:
         self._identity = opened.identity
         if (opened.created or opened.identity_new) and self.picture.rows:
             self._start_over(f"the folder {side.name} is new: compared as at a first sync, nothing is deleted")
+
+    def _may_lack(self, side: Side, error: AfieldError) -> bool:
+        makes = side.name == "there" or self.settings.create_here
+        return self.look_only and makes and isinstance(error, RootMissing)
 
     async def _compare_clocks(self, side: Side) -> None:
         asked = time.time()

@@ -306,6 +306,10 @@ class Session:
                 return
             await self._cycle()
 
+    def look_only(self) -> None:
+        """Make no folder that is missing: this session is there to be asked, not to be started."""
+        self._opening.look_only = True
+
     async def preview(self) -> Preview:
         """Say what a cycle would do now, and do nothing."""
         async with self._lock:
