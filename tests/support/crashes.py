@@ -13,7 +13,7 @@ import sys
 
 import afield
 from afield.errors import GuardRefused, LinkLost, LinkTimeout
-from afield.sync import steps
+from afield.sync import copied, steps
 from afield.sync.channel import PipeChannel
 from afield.sync.session import Session, Settings
 
@@ -91,7 +91,7 @@ async def main(top, step, count):
         if name == step and not left[0]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    steps.hook = hook
+    steps.hook, copied.LEAST = hook, 0
     session = Session(odd_worker, odd_worker, settings_of(top))
     try:
         with contextlib.suppress(GuardRefused):

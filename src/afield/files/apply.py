@@ -14,6 +14,7 @@ from afield.files import squeeze, steps
 from afield.files.acts import ACTS
 from afield.files.bundle import Unpack
 from afield.files.columns import encode_results
+from afield.files.copying import copy_file
 from afield.files.faults import from_os_error, show
 from afield.files.fresh import Fresh
 from afield.files.guards import check_content, check_form, forbid, kind_in_the_way, raise_again
@@ -73,6 +74,12 @@ class Apply:
                             yield pause
                     if self.fresh.size > PUBLISH_BYTES:
                         self.publish()
+                elif row[0] == "C":
+                    for pause in copy_file(self, index, row, task):
+                        for part in self._parts(as_columns):
+                            yield part
+                        self._let_go()
+                        yield pause
                 else:
                     self._act(index, row)
                 if monotonic() >= task.until or len(self.results) >= PART_RESULTS:
@@ -107,11 +114,11 @@ class Apply:
 
     def _act(self, index: "int", row: "Row") -> "None":
         if row[0] == "D":
-            self._guarded(index, row[1], lambda: self._dir(index, row))
+            self.guarded(index, row[1], lambda: self._dir(index, row))
         else:
-            self._guarded(index, row[1], lambda: ACTS[row[0]](self, row))
+            self.guarded(index, row[1], lambda: ACTS[row[0]](self, row))
 
-    def _guarded(self, index: "int", path: "bytes", act: "Callable[[], Any]") -> "None":
+    def guarded(self, index: "int", path: "bytes", act: "Callable[[], Any]") -> "None":
         """Do ``act`` and note (index, "ok", its stat) unless it noted for itself (True); note refusals and errors."""
         try:
             stat = act()
@@ -159,9 +166,9 @@ class Apply:
                 return
         except (AfieldError, OSError, OverflowError) as error:
             fault = error
-            self._guarded(index, path, lambda: raise_again(fault))
+            self.guarded(index, path, lambda: raise_again(fault))
             return
-        self._guarded(index, path, lambda: self._put_real(data, row))
+        self.guarded(index, path, lambda: self._put_real(data, row))
 
     def _put_real(self, data: "Any", row: "Row") -> "StatRow":
         folder, name = self.locate_real(row[1])
@@ -205,7 +212,7 @@ class Apply:
         from afield.files.assemble import assemble
 
         def place(*made: "Any") -> "bool":
-            self._guarded(index, row[1], lambda: self._place(index, made[0], made[1], row, *made[2:]))
+            self.guarded(index, row[1], lambda: self.place(index, made[0], made[1], row, *made[2:]))
             return self.results[-1][1] == "ok"
 
         return assemble(self.root, self.stage, row, task, place)
@@ -245,15 +252,13 @@ class Apply:
                         break
                     else:
                         yield WAIT
-            self._guarded(
-                index, row[1], lambda: self._place(index, fd, staged, row, size, tail, hasher.digest(), fault)
-            )
+            self.guarded(index, row[1], lambda: self.place(index, fd, staged, row, size, tail, hasher.digest(), fault))
         finally:
             if fd >= 0:
                 os.close(fd)
                 self.stage.drop(staged)
 
-    def _place(
+    def place(
         self,
         index: "int",
         fd: "int",
@@ -264,6 +269,7 @@ class Apply:
         digest: "bytes",
         fault: "Optional[Exception]",
     ) -> "Any":
+        """Put a written file (open as ``fd``) into place when its content is the one that was told. Raises as ``Stage.place``."""
         if fault is not None or tail is None:
             raise fault or FileFailed(NO_DATA)
         check_content(row[1], row, size, tail[0], tail[1], digest)

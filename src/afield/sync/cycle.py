@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from afield.sync import outcome as outcomes
 from afield.sync import steps
+from afield.sync.copied import learn_copied
 from afield.sync.limits import Impossible, possible
 from afield.sync.moves import learn_moved
 from afield.sync.outcome import Done, Plan
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from afield.sync.answers import Result
+    from afield.sync.copied import Copies
     from afield.sync.picture import Picture
     from afield.sync.side import Side
     from afield.tree.entries import Node, Stat
@@ -89,7 +91,8 @@ async def decide_all(picture: Picture, paths: set[bytes]) -> Plan:
         picture.pending |= held
         found = decide(picture, paths, unknown | ignored | held)
     picture.pending |= unknown
-    return plan_for(picture, paths, await learn_moved(picture, found))
+    found, copies = await learn_copied(picture, await learn_moved(picture, found))
+    return plan_for(picture, paths, found, copies)
 
 
 # -- steps
@@ -174,7 +177,7 @@ async def check_removals(picture: Picture, found: Outcome, known: set[bytes]) ->
     return ignored_here | ignored_there, changed
 
 
-def plan_for(picture: Picture, paths: set[bytes], found: Outcome) -> Plan:
+def plan_for(picture: Picture, paths: set[bytes], found: Outcome, copies: tuple[Copies, Copies]) -> Plan:
     """Turn a decision into ops for both sides, without what a side cannot hold."""
     steps.at("plan")
     to_here, not_here = _possible(picture.here, found.to_here)
@@ -186,7 +189,9 @@ def plan_for(picture: Picture, paths: set[bytes], found: Outcome) -> Plan:
     found = found._replace(to_here=to_here, to_there=to_there)
     everything = picture.compare_all
     trees = (picture.here.tree, picture.there.tree)
-    return outcomes.plan(found, *trees, paths=paths, stuck=stuck, everything=everything, sent=picture.sent)
+    return outcomes.plan(
+        found, *trees, paths=paths, stuck=stuck, everything=everything, sent=picture.sent, copies=copies
+    )
 
 
 def _possible(side: Side, changes: list[Change]) -> tuple[list[Change], list[Impossible]]:
@@ -274,6 +279,8 @@ def _note_failures(picture: Picture, plan: Plan, failed: Iterable[tuple[str, Res
             picture.sent.add(result.op["to"])
             picture.pending.add(result.op["to"])
             bad.add(result.op["to"])
+        elif result.op["op"] == "copy":
+            picture.sent.add(path)
         refused = result.outcome == "refused"
         if result.outcome == "lost" or picture.problems.add(side, path, result.error, now, refused=refused):
             picture.pending.add(path)
