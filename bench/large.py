@@ -31,7 +31,8 @@ from table import machine, markdown, verdict
 from afield import plugins
 from afield.link.connection import Connection
 from afield.sync.channel import local_worker
-from afield.sync.session import Session, Settings
+from afield.sync.session import Session
+from afield.sync.settings import Settings
 from afield.sync.stream_channel import open_there
 from hosts import Sshd
 

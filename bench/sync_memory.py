@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 from afield.sync.channel import local_worker
-from afield.sync.session import Session, Settings
+from afield.sync.session import Session
+from afield.sync.settings import Settings
 
 
 def make(top: Path, files: int) -> None:

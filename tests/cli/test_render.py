@@ -77,6 +77,7 @@ def test_status_says_why_a_link_is_down_and_when_the_next_try_is():
                 "place_key": "k",
                 "folder": "~/afield/train",
                 "up": True,
+                "env": {"name": "ml", "python": "/opt/ml/bin/python"},
                 "sync": {"state": "paused", "conflicts": 2, "unwatched": {"here": 0, "there": 1200}},
             }
         },
@@ -90,6 +91,7 @@ def test_status_says_why_a_link_is_down_and_when_the_next_try_is():
         "next try in 3 s",
         "hint: is the network up?",
         "paused",
+        "env      ml (/opt/ml/bin/python)",
         "2 in conflict",
         "1,200 folders there have no watch",
         "fs.inotify.max_user_watches there",

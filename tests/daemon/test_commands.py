@@ -209,6 +209,17 @@ def test_a_dry_run_lists_every_step(box):
     assert not os.path.exists(box.there + "/d")
 
 
+def test_looking_makes_no_folder_there(box):
+    box.write("here", "d/a", "x")
+    os.rmdir(box.there) if os.path.isdir(box.there) else None
+    plan = json.loads(box.ok("sync", "--dry-run", "--json"))["plan"]
+    assert ("there", "put", "d/a") in {(step["side"], step["action"], step["path"]) for step in plan}
+    assert box.call("compare")[0] == 1
+    assert not os.path.exists(box.there)
+    box.ok("up")
+    assert box.read("there", "d/a") == "x"
+
+
 def test_long_answers_come_whole(box):
     os.makedirs(box.there + "/many")
     for number in range(2500):

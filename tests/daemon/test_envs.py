@@ -67,6 +67,9 @@ def test_a_made_environment_goes_and_then_runs_say_what_is_missing(linked):
     made = linked.ask("env-create", name="ml", python=NEWEST)["env"]
     settings(linked, 'env = "ml"\n')
     assert run(linked, ["-c", "print(1)"]) == (0, "1\n")
+    linked.ask("env-list")
+    (project,) = linked.ask("status")["projects"].values()
+    assert project["env"] == {"name": "ml", "python": made["path"] + "/bin/python"}
     assert linked.ask("env-remove", env="ml") == {"removed": made["path"]}
     assert not os.path.exists(made["path"])
     assert "no environment there is named 'ml'" in run(linked, ["-c", "print(1)"])

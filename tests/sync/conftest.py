@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from afield.sync.channel import local_worker
-from afield.sync.session import Session, Settings
+from afield.sync.session import Session
+from afield.sync.settings import Settings
 
 PATIENCE = 20.0
 

@@ -45,6 +45,7 @@ def test_the_state_of_a_path_is_one_word_with_its_reasons(pair):
             ignored = await why(session, b"a.log")
             assert ignored["state"] == "ignored"
             assert (ignored["rules"]["here"]["rule"], ignored["rules"]["here"]["source"]) == (b"*.log", ".gitignore")
+            assert (ignored["here"]["kind"], ignored["here"]["size"], ignored["there"]) == ("f", 1, None)
             assert (await why(session, b"never"))["state"] == "absent"
             assert (pair.there / "edited").read_text() == "edited"
             session.resume()

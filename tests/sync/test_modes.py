@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from afield.errors import GuardRefused
 from afield.sync.channel import local_worker
-from afield.sync.session import Session, Settings
+from afield.sync.session import Session
+from afield.sync.settings import Settings
 from afield.tree.modes import MODES
 
 NAMES = ["a", "b", "d/x", "d/y", "runs/1", "runs/deep/2"]

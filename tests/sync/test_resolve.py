@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from afield.errors import UsageError
 from afield.sync.channel import local_worker
 from afield.sync.resolve import other_name
-from afield.sync.session import Session, Settings
+from afield.sync.session import Session
+from afield.sync.settings import Settings
 
 BASE = b"one\ntwo\nthree\nfour\nfive\n"
 

@@ -53,6 +53,7 @@ def _project(project: dict[str, Any], place: dict[str, Any], now: float) -> list
     lines = [colour(printable(f"{project.get('project')} on {project.get('machine')}"), "bold")]
     lines += ["  " + line for line in _place(place, now)]
     lines.append(f"  folder   {printable(str(project.get('folder')))}")
+    lines += _environment(project.get("env") or {})
     sync = project.get("sync") or {}
     if sync or project.get("up"):
         lines += _sync(sync)
@@ -61,6 +62,14 @@ def _project(project: dict[str, Any], place: dict[str, Any], now: float) -> list
         lines += _sync(folder)
     lines += _problems(project.get("problems") or [])
     return lines
+
+
+def _environment(env: dict[str, Any]) -> list[str]:
+    """The environment that runs are in; without one a run takes the Python that it finds there."""
+    if not env.get("name"):
+        return []
+    python = f" ({env['python']})" if env.get("python") else ""
+    return [printable(f"  env      {env['name']}{python}")]
 
 
 def _place(place: dict[str, Any], now: float) -> list[str]:

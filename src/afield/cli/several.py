@@ -40,10 +40,14 @@ def for_each(
     *,
     text: Callable[[Project, str, dict[str, Any]], str],
     status: Callable[[dict[str, Any]], int] = lambda _: 0,
+    again: Callable[[dict[str, Any]], bool] | None = None,
+    add: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] = lambda _, new: new,
 ) -> int:
     """Do it for each chosen machine and print what was done; gives the worst exit status.
 
-    Of one machine the result is printed as it is and its error raised; of several ``{"machines": {NAME: …}}``.
+    Of one machine the result is printed as it is and its error raised; of several ``{"machines": {NAME: …}}``. ``again``
+    (of several): whether what was done on one machine may be work for the others; all are then done once more, until
+    nothing is, at most once more than there are machines. ``add`` makes one result of two of a machine.
     """
     project = load_project()
     names = chosen(args, project)
@@ -51,18 +55,27 @@ def for_each(
         done = do(project, names[0])
         terminal.result(done, text(project, names[0], done))
         return status(done)
-    results: dict[str, Any] = {}
-    lines = []
-    worst = 0
-    for name in names:
-        try:
-            results[name] = done = do(project, name)
-            worst = max(worst, status(done))
-            lines.append(text(project, name, done))
-        except AfieldError as error:
-            terminal.end_progress()
-            results[name] = {"error": error.to_value()}
-            worst = max(worst, error.exit)
-            lines.append(f"{name}: {error.text}" + (f"\nhint: {error.hint}" if error.hint else ""))
-    terminal.result({"machines": results}, "\n".join(lines))
-    return worst
+    results: dict[str, dict[str, Any]] = {}
+    failed: dict[str, AfieldError] = {}
+    for _ in range(len(names) + 1):
+        more = False
+        for name in names:
+            if name in failed:
+                continue
+            try:
+                done = do(project, name)
+                results[name] = add(results[name], done) if name in results else done
+                more = more or (again is not None and again(done))
+            except AfieldError as error:
+                terminal.end_progress()
+                failed[name] = error
+        if not more:
+            break
+    lines = [_failure(name, failed[name]) if name in failed else text(project, name, results[name]) for name in names]
+    told = {name: {"error": failed[name].to_value()} if name in failed else results[name] for name in names}
+    terminal.result({"machines": told}, "\n".join(lines))
+    return max(failed[name].exit if name in failed else status(results[name]) for name in names)
+
+
+def _failure(name: str, error: AfieldError) -> str:
+    return f"{name}: {error.text}" + (f"\nhint: {error.hint}" if error.hint else "")

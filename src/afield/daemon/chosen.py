@@ -43,6 +43,11 @@ class Chosen:
         lines = self._target.machine.setup
         return activation.Activation(setup=lines, project_setup=lines)
 
+    def describe(self) -> dict[str, Any]:
+        """Give the name in the settings (None: none) and the interpreter there (None: not looked up yet)."""
+        python = self.active.python
+        return {"name": self._target.machine.environment, "python": None if python is None else os.fsdecode(python)}
+
     def forget(self) -> None:
         """Look the name up again at the next run."""
         self._active = None

@@ -6,7 +6,7 @@ The snapshot (`afield status --json`)::
 
     daemon    version, pid, since, rss
     place     place, state (idle, dialing, needs-login, connected, waiting, failed), why, hint, next_try, latency_ms, agent
-    project   project, machine, place, folder, up, sync (what the session says of itself), problems
+    project   project, machine, place, folder, env (name, python), up, sync (what the session says of itself), problems
     forward   id, project, machine, local, remote, reverse, connections
     run       id, project, machine, mode, label, pid, since, state
 

@@ -52,7 +52,8 @@ def store_path(folder: str, machine: str, part: str = "") -> str:
 async def make(target: Target, changed: Callable[[], None], part: Part, left_out: tuple[str, ...] = ()) -> Any:
     """Make the session of one folder of a target whose link is up. ``left_out``: patterns of what belongs to others."""
     from afield.sync.channel import local_worker
-    from afield.sync.session import Session, Settings
+    from afield.sync.session import Session
+    from afield.sync.settings import Settings
     from afield.sync.stream_channel import open_there
 
     machine, rules = target.machine, part.rules
@@ -181,6 +182,7 @@ async def borrowed(target: Target, folder: str = "") -> AsyncIterator[Any]:
     path = folders.store(target, folder)
     known = has_store(path)
     session = (await folders.make(target, lambda: None))[folder]
+    session.look_only()
     try:
         yield session
     finally:

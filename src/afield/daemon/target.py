@@ -171,6 +171,7 @@ class Target:
             "place": self.machine.place,
             "place_key": self.place.key,
             "folder": self.machine.folder,
+            "env": self.environment.describe(),
             "up": self.live,
             "starting": self.starting is not None,
             "wanted": self.wanted,

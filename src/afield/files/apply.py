@@ -9,21 +9,23 @@ import hashlib
 import os
 from time import monotonic
 
-from afield.errors import AfieldError, BadPath, FileFailed, WrongKind
-from afield.files import squeeze
-from afield.files.bundle import OPEN, Unpack, stat_of
+from afield.errors import AfieldError, FileFailed, WrongKind
+from afield.files import squeeze, steps
+from afield.files.acts import ACTS
+from afield.files.bundle import Unpack
 from afield.files.columns import encode_results
+from afield.files.copying import copy_file
 from afield.files.faults import from_os_error, show
 from afield.files.fresh import Fresh
 from afield.files.guards import check_content, check_form, forbid, kind_in_the_way, raise_again
 from afield.files.handles import kind_of
 from afield.files.history import write_all
-from afield.files.stage import Refused, Stage, keep_mode, remove_folder, standing
+from afield.files.stage import Refused, Stage, standing
 from afield.files.tasks import WAIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+    from typing import Any, Callable, Iterator, List, Optional, Tuple
 
     from afield.files.columns import Row, StatRow
     from afield.files.history import History
@@ -51,16 +53,11 @@ class Apply:
         self.report = report
         self.fresh = Fresh(stage.fd)
         self.results: "List[Tuple[int, str, Any]]" = []
-        self.acts: "Dict[str, Callable[[Row], Any]]" = {
-            "L": self._link,
-            "M": self._mode,
-            "R": self._remove,
-            "V": self._move,
-        }
 
     def run(self, rows: "List[Row]", as_columns: "bool", task: "Task") -> "Iterator[Any]":
         """Do the rows; yields parts (see files-service.md), None and WAIT."""
         check_form(self.form, rows)
+        steps.at("apply")
         unpack = Unpack()
         try:
             for index, row in enumerate(rows):
@@ -76,7 +73,13 @@ class Apply:
                             self._let_go()
                             yield pause
                     if self.fresh.size > PUBLISH_BYTES:
-                        self._publish()
+                        self.publish()
+                elif row[0] == "C":
+                    for pause in copy_file(self, index, row, task):
+                        for part in self._parts(as_columns):
+                            yield part
+                        self._let_go()
+                        yield pause
                 else:
                     self._act(index, row)
                 if monotonic() >= task.until or len(self.results) >= PART_RESULTS:
@@ -84,7 +87,7 @@ class Apply:
                         yield part
                     self._let_go()
                     yield None
-            self._publish()
+            self.publish()
             for part in self._parts(as_columns):
                 yield part
         finally:
@@ -104,17 +107,18 @@ class Apply:
             some = results[start : start + PART_RESULTS]
             yield encode_results(some) if as_columns else [list(result) for result in some]
 
-    def _publish(self) -> "None":
+    def publish(self) -> "None":
+        """Show the new folders now; their results come with it."""
         if self.fresh.trees:
             self.results.extend(self.fresh.publish(self.root))
 
     def _act(self, index: "int", row: "Row") -> "None":
         if row[0] == "D":
-            self._guarded(index, row[1], lambda: self._dir(index, row))
+            self.guarded(index, row[1], lambda: self._dir(index, row))
         else:
-            self._guarded(index, row[1], lambda: self.acts[row[0]](row))
+            self.guarded(index, row[1], lambda: ACTS[row[0]](self, row))
 
-    def _guarded(self, index: "int", path: "bytes", act: "Callable[[], Any]") -> "None":
+    def guarded(self, index: "int", path: "bytes", act: "Callable[[], Any]") -> "None":
         """Do ``act`` and note (index, "ok", its stat) unless it noted for itself (True); note refusals and errors."""
         try:
             stat = act()
@@ -131,7 +135,7 @@ class Apply:
             text = "%s: its time is outside of what the system can keep" % show(path)
             self.results.append((index, "error", {"code": FileFailed.code, "text": text}))
 
-    def _locate(self, path: "bytes") -> "Tuple[int, bytes]":
+    def locate(self, path: "bytes") -> "Tuple[int, bytes]":
         """Find folder and name of a path outside the fresh folders; Refused when the way there is not what it was."""
         forbid(path)
         try:
@@ -162,21 +166,21 @@ class Apply:
                 return
         except (AfieldError, OSError, OverflowError) as error:
             fault = error
-            self._guarded(index, path, lambda: raise_again(fault))
+            self.guarded(index, path, lambda: raise_again(fault))
             return
-        self._guarded(index, path, lambda: self._put_real(data, row))
+        self.guarded(index, path, lambda: self._put_real(data, row))
 
     def _put_real(self, data: "Any", row: "Row") -> "StatRow":
-        folder, name = self._locate_real(row[1])
+        folder, name = self.locate_real(row[1])
         stat = self.stage.put(data, folder, name, row)
         self.report(row[1], stat)
         return stat
 
-    def _locate_real(self, path: "bytes") -> "Tuple[int, bytes]":
-        """As ``_locate``; what is in a fresh folder is shown first."""
+    def locate_real(self, path: "bytes") -> "Tuple[int, bytes]":
+        """As ``locate``; what is in a fresh folder is shown first."""
         if self.fresh.places and (path.rpartition(b"/")[0] in self.fresh.places or path in self.fresh.places):
-            self._publish()
-        return self._locate(path)
+            self.publish()
+        return self.locate(path)
 
     def _get(self, index: "int", row: "Row", unpack: "Unpack", task: "Task") -> "Iterator[Any]":
         """Wait for the content of a put and do it; content that is too large to hold is written as it comes."""
@@ -208,7 +212,7 @@ class Apply:
         from afield.files.assemble import assemble
 
         def place(*made: "Any") -> "bool":
-            self._guarded(index, row[1], lambda: self._place(index, made[0], made[1], row, *made[2:]))
+            self.guarded(index, row[1], lambda: self.place(index, made[0], made[1], row, *made[2:]))
             return self.results[-1][1] == "ok"
 
         return assemble(self.root, self.stage, row, task, place)
@@ -248,15 +252,13 @@ class Apply:
                         break
                     else:
                         yield WAIT
-            self._guarded(
-                index, row[1], lambda: self._place(index, fd, staged, row, size, tail, hasher.digest(), fault)
-            )
+            self.guarded(index, row[1], lambda: self.place(index, fd, staged, row, size, tail, hasher.digest(), fault))
         finally:
             if fd >= 0:
                 os.close(fd)
                 self.stage.drop(staged)
 
-    def _place(
+    def place(
         self,
         index: "int",
         fd: "int",
@@ -267,6 +269,7 @@ class Apply:
         digest: "bytes",
         fault: "Optional[Exception]",
     ) -> "Any":
+        """Put a written file (open as ``fd``) into place when its content is the one that was told. Raises as ``Stage.place``."""
         if fault is not None or tail is None:
             raise fault or FileFailed(NO_DATA)
         check_content(row[1], row, size, tail[0], tail[1], digest)
@@ -277,7 +280,7 @@ class Apply:
             self.report(row[1], stat)
             place[0].results.append((index, "ok", stat))
             return True
-        folder, name = self._locate_real(row[1])
+        folder, name = self.locate_real(row[1])
         stat = self.stage.place(fd, staged, folder, name, row)
         self.report(row[1], stat)
         return stat
@@ -299,7 +302,7 @@ class Apply:
         if path in self.fresh.places:
             self.fresh.places[path][0].results.append((index, "ok", None))
             return True
-        folder, name = self._locate(path)
+        folder, name = self.locate(path)
         try:
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
@@ -314,84 +317,3 @@ class Apply:
         self.fresh.begin(path, self.stage.name()).results.append((index, "ok", None))
         self.report(path, None, True)
         return True
-
-    def _link(self, row: "Row") -> "StatRow":
-        path, kind, was, target = row[1], row[2], row[3], row[8]
-        if not target:
-            raise BadPath("%s: expected the target of a link, got nothing" % show(path), path=path)
-        folder, name = self._locate_real(path)
-        found = standing(folder, name, kind, was)
-        if found is not None and kind == "d":
-            remove_folder(folder, name)
-            found = None
-        if found is None:
-            try:
-                os.symlink(target, name, dir_fd=folder)
-            except FileExistsError:
-                raise Refused("something stands there already")
-        else:
-            staged = self.stage.name()
-            os.symlink(target, staged, dir_fd=self.stage.fd)
-            try:
-                self.stage.swap(staged, folder, name, path, found)
-            finally:
-                self.stage.drop(staged)
-        stat = stat_of(os.stat(name, dir_fd=folder, follow_symlinks=False))
-        self.report(path, stat)
-        return stat
-
-    def _mode(self, row: "Row") -> "StatRow":
-        path, kind, was, executable = row[1], row[2], row[3], row[5]
-        folder, name = self._locate_real(path)
-        found = standing(folder, name, kind, was)
-        if found is None or kind != "f":
-            raise Refused("only a file has an executable bit")
-        fd = os.open(name, OPEN, dir_fd=folder)
-        try:
-            if stat_of(os.fstat(fd)) != was:
-                raise Refused("it changed since it was scanned")
-            keep_mode(fd, found, executable)
-            stat = stat_of(os.fstat(fd))
-        finally:
-            os.close(fd)
-        self.report(path, stat)
-        return stat
-
-    def _remove(self, row: "Row") -> "None":
-        path, kind, was = row[1], row[2], row[3]
-        folder, name = self._locate_real(path)
-        found = standing(folder, name, kind, was)
-        if found is None:
-            raise Refused("it is gone")
-        if kind == "d":
-            self.root.forget()
-            folder, name = self._locate(path)
-            remove_folder(folder, name)
-            self.history.keep_folder(path)
-        else:
-            self.history.keep_move(folder, name, path, found.st_size)
-        self.report(path, None)
-
-    def _move(self, row: "Row") -> "Optional[StatRow]":
-        path, kind, was, to = row[1], row[2], row[3], row[8]
-        self._publish()
-        folder, name = self._locate(path)
-        found = standing(folder, name, kind, was)
-        if found is None:
-            raise Refused("it is gone")
-        target, last = self._locate(to)
-        try:
-            there = os.stat(last, dir_fd=target, follow_symlinks=False)
-            # On a file system that takes Readme for README both names are the same entry, and a rename is meant.
-            if there.st_ino != found.st_ino or path.lower() != to.lower() or path == to:
-                raise Refused("something stands at %s already" % show(to))
-        except FileNotFoundError:
-            pass
-        os.rename(name, last, src_dir_fd=folder, dst_dir_fd=target)
-        stat = stat_of(os.stat(last, dir_fd=target, follow_symlinks=False))
-        self.report(path, None)
-        if kind != "d":
-            self.report(to, stat)
-            return stat
-        self.root.forget()
-        return None

@@ -4,7 +4,7 @@ A map an op costs about 30 µs to decode in Python, columns about 2. Rules: ever
 trust; integers are little-endian arrays. What the ops mean is not known here. Pure.
 
 A *row* is what the worker uses inside: (op, path, was kind or None, was stat or None, size, executable, mtime_ns,
-digest or None, target of a link or of a move), with op one of the letters below.
+digest or None, target of a link or of a move, what a copy copies), with op one of the letters below.
 """
 
 import sys
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     StatRow = Tuple[int, int, int, int]
     Row = Tuple[str, bytes, Optional[str], Optional[StatRow], int, bool, int, Optional[bytes], bytes]
 
-LETTERS = {"dir": "D", "put": "P", "link": "L", "mode": "M", "remove": "R", "move": "V"}
+LETTERS = {"dir": "D", "put": "P", "link": "L", "mode": "M", "remove": "R", "move": "V", "copy": "C"}
+# Ops that make a file have its size, time and digest; some name another path, or what a link holds.
+MAKES, NAMES = "PC", "LVC"
+OTHERS = {"L": "target", "V": "to", "C": "from"}
 COMPRESS_ABOVE = 4096
 # A handful of stats fit a packet as they are.
 STATS_ABOVE = 1024
@@ -34,7 +37,7 @@ LARGEST = 16 << 20
 def encode_ops(ops: "Sequence[Dict[str, Any]]") -> "bytes":
     """Give the bytes for a list of op maps (see files-service.md). Raises ProtocolError for what is no op."""
     rows = [row_of(op) for op in ops]
-    puts = [row for row in rows if row[0] == "P"]
+    puts = [row for row in rows if row[0] in MAKES]
     stats = [row[3] or (0, 0, 0, 0) for row in rows if row[2]]
     table = {
         "op": "".join(row[0] for row in rows),
@@ -46,7 +49,7 @@ def encode_ops(ops: "Sequence[Dict[str, Any]]") -> "bytes":
         "exec": bytes(bytearray(row[5] for row in rows)),
         "has": bytes(bytearray(row[7] is not None for row in puts)),
         "digest": b"".join(row[7] or b"" for row in puts),
-        "target": b"\0".join(row[8] for row in rows if row[0] in "LV"),
+        "target": b"\0".join(row[8] for row in rows if row[0] in NAMES),
     }
     return squeeze(encode(table))
 
@@ -65,32 +68,33 @@ def _rows(table: "Dict[str, Any]") -> "Iterator[Row]":
     letters, was, flags = table["op"], table["was"], table["exec"]
     count = len(letters)
     paths = table["path"].split(b"\0") if count else []
-    puts, links = letters.count("P"), letters.count("L") + letters.count("V")
+    puts, links = (sum(letters.count(letter) for letter in some) for some in (MAKES, NAMES))
     targets = table["target"].split(b"\0") if links else []
     has = table["has"]
     same = len(was) == len(flags) == len(paths) == count and len(targets) == links and len(has) == puts
     if not same or len(table["digest"]) != 32 * sum(has):
         raise ProtocolError("expected columns of one length, got %d ops and %d paths" % (count, len(paths)))
-    if set(letters) - set("DPLMRV") or set(was) - set("-dflo"):
-        raise ProtocolError("expected ops D P L M R V and kinds - d f l o, got others")
+    if set(letters) - set(LETTERS.values()) or set(was) - set("-dflo"):
+        raise ProtocolError("expected ops C D L M P R V and kinds - d f l o, got others")
     stats = iter(unpack_stats(table["stat"], count - was.count("-")))
     sizes, times = _unpack("q", table["size"], puts), _unpack("q", table["mtime"], puts)
     digests, next_put, next_target, at = table["digest"], 0, 0, 0
     for letter, path, kind, flag in zip(letters, paths, was, flags):
         known = None if kind == "-" else kind
         stat = next(stats) if known else None
-        if letter == "P":
+        target = b""
+        if letter in NAMES:
+            target = targets[next_target]
+            next_target += 1
+        if letter in MAKES:
             digest = None
             if has[next_put]:
                 digest = digests[at : at + 32]
                 at += 32
-            yield letter, path, known, stat, sizes[next_put], flag == 1, times[next_put], digest, b""
+            yield letter, path, known, stat, sizes[next_put], flag == 1, times[next_put], digest, target
             next_put += 1
-        elif letter in "LV":
-            yield letter, path, known, stat, 0, False, 0, None, targets[next_target]
-            next_target += 1
         else:
-            yield letter, path, known, stat, 0, flag == 1, 0, None, b""
+            yield letter, path, known, stat, 0, flag == 1 and letter not in NAMES, 0, None, target
 
 
 def row_of(op: "Dict[str, Any]") -> "Row":
@@ -98,15 +102,17 @@ def row_of(op: "Dict[str, Any]") -> "Row":
     try:
         letter, path, was = LETTERS[op["op"]], op["path"], op.get("was")
         kind = op.get("was_kind") or (None if was is None else "f")
-        size, mtime = (op["size"], op["mtime_ns"]) if letter == "P" else (0, 0)
-        digest = op.get("digest") if letter == "P" else None
-        target = op["target"] if letter == "L" else op["to"] if letter == "V" else b""
+        size, mtime = (op["size"], op["mtime_ns"]) if letter in MAKES else (0, 0)
+        digest = op.get("digest") if letter in MAKES else None
+        target = op[OTHERS[letter]] if letter in NAMES else b""
         stat = None if was is None else stat_row(was)
         good = isinstance(path, bytes) and isinstance(target, bytes) and type(size) is type(mtime) is int
         if not good or size < 0 or b"\0" in path or b"\0" in target or (kind and kind not in "dflo"):
             raise ValueError(op)
         if digest is not None and (not isinstance(digest, bytes) or len(digest) != 32):
             raise ValueError(digest)
+        if letter == "C" and (digest is None or kind is not None):
+            raise ValueError(op)
     except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError("expected an op as in files-service.md, got %.200r (%s)" % (op, error))
     return letter, path, kind, stat, size, bool(op.get("executable")), mtime, digest, target

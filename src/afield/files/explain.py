@@ -38,7 +38,7 @@ def explain(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generat
         path = check(args["path"] if "path" in args else b"")
         yield None
         found = why(root, rules, path)
-        found["kind"] = kind_at(root, path)
+        found["kind"], found["size"], found["mtime"], found["executable"] = told_of(root, path)
         if found["kind"] == "o" and not found["ignored"]:
             found.update(ignored=True, source=OTHER, at=path)
         return found
@@ -59,14 +59,23 @@ def asked_root(service: "Service", args: "Dict[str, Any]") -> "Tuple[Root, Rules
     return Root(where), Rules([str(line) for line in extra]), True
 
 
-def kind_at(root: "Root", path: "bytes") -> "str":
-    """Give the kind letter of what stands there, "" for nothing."""
+def told_of(root: "Root", path: "bytes") -> "Tuple[str, Optional[int], Optional[float], bool]":
+    """Give kind, size in bytes, time of change in seconds, executable of what stands there; the numbers of files only."""
     from afield.files.handles import kind_of
 
     try:
-        return kind_of(root.lstat(path).st_mode)
+        found = root.lstat(path)
     except (OSError, AfieldError):
-        return ""
+        return "", None, None, False
+    kind = kind_of(found.st_mode)
+    is_file = kind == "f"
+    executable = is_file and bool(found.st_mode & 0o100)
+    return kind, found.st_size if is_file else None, found.st_mtime if is_file else None, executable
+
+
+def kind_at(root: "Root", path: "bytes") -> "str":
+    """Give the kind letter of what stands there, "" for nothing."""
+    return told_of(root, path)[0]
 
 
 def why(root: "Root", rules: "Rules", path: "bytes") -> "Dict[str, Any]":

@@ -8,6 +8,7 @@ given out only when the folder is in place; if it cannot be put there, all of it
 import os
 
 from afield.errors import AfieldError
+from afield.files import steps
 from afield.files.bundle import stat_of
 from afield.files.faults import from_os_error
 from afield.files.handles import Handles, open_folder
@@ -62,6 +63,7 @@ class Fresh:
 
     def put(self, data: "Any", where: "bytes", name: "bytes", row: "Any") -> "StatRow":
         """Write a file under its own name in the staged folder ``where``. Raises OSError; nothing is left then."""
+        steps.at("stage")
         folder = self.handles.folders.get(where) or self.handles.folder(where)
         fd = os.open(name, CREATE, 0o777 if row[5] else 0o666, dir_fd=folder)
         try:
@@ -112,7 +114,9 @@ class Fresh:
                 os.stat(name, dir_fd=folder, follow_symlinks=False)
             except FileNotFoundError:
                 # Even now a rename cannot hide anything: onto a folder with content or a file it fails.
+                steps.at("publish")
                 os.rename(tree.staged, name, src_dir_fd=self.staging, dst_dir_fd=folder)
+                steps.at("published")
                 return "ok", None
             raise Refused("something stands there already")
         except Refused as why:

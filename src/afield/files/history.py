@@ -11,6 +11,7 @@ import stat as modes
 import time
 
 from afield.errors import FileChanged, NoSuchFile, WrongKind
+from afield.files import steps
 from afield.files.faults import from_os_error, show
 from afield.files.handles import Handles, kind_of
 from afield.files.state import State, make_folder, remove_below
@@ -87,7 +88,9 @@ class History:
                 self.until = now + BATCH_SECONDS
             above, _, name = (self.batch + b"/" + action + b"/" + path).rpartition(b"/")
             try:
+                steps.at("keep")
                 act(self.handles.make(above), name)
+                steps.at("kept")
                 return
             except (FileExistsError, NotADirectoryError, WrongKind):
                 # The same path twice in a batch, or now a folder of the same name.
@@ -219,6 +222,7 @@ class History:
 
     def prune(self, now: "Optional[float]" = None) -> "Generator[None, None, None]":
         """Remove what is too old or too much, batch by batch; a generator, so that it can be done in slices."""
+        steps.at("prune")
         self.added = 0
         now = time.time() if now is None else now
         total = 0

@@ -4,6 +4,7 @@ Rules: as in service.py, whose table has them; how a scan and a watch work is in
 """
 
 from afield.errors import AfieldError, FilesError, ProtocolError
+from afield.files import steps
 from afield.files.early import Early
 from afield.files.faults import from_os_error, show
 from afield.files.scan import Scan, columns
@@ -24,6 +25,7 @@ MAX_KNOWN = 64 << 20
 
 def scan(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
     """Verb ``scan``; ``watch`` begins to watch with it, ``known`` leaves out what the asker knows."""
+    steps.at("scan")
     root, path = service.need_root(), check_or_root(args.get("path", b""))
     watching = watch_with(service) if args.get("watch") and not path else None
     rules = service.rules() if watching is None else watching.rules

@@ -7,7 +7,7 @@ here reads the pipe. What each verb takes and gives is in files-service.md.
 from time import monotonic, time
 
 from afield.errors import AfieldError, FilesError, NoSuchFile, ProtocolError, WrongIdentity
-from afield.files import away, hashes, looking, parking
+from afield.files import away, hashes, looking, parking, steps
 from afield.files.apply import Apply
 from afield.files.bundle import Pack
 from afield.files.columns import decode_ops, row_of, stat_row
@@ -88,6 +88,7 @@ def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gener
         return again
     service.close()
     try:
+        steps.at("open")
         known = bool(args.get("known"))
         service.root = Root(where, bool(args.get("create")) and not known)
         service.state = State(service.root, state, known)
@@ -95,6 +96,7 @@ def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gener
         service.history = History(service.state, bool(args.get("history", True)))
         service.stage = Stage(service.state.staging, service.history, service.state.stages)
         found = probe(service.state.fd, service.state.path)
+        steps.at("opened")
     except OSError as error:
         path = where if service.root is None else service.root.path
         service.close()
@@ -121,6 +123,7 @@ def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gener
 
 def hash_paths(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
     """Verb ``hash``."""
+    steps.at("hash")
     paths = [check(path) for path in args.get("paths") or []]
     for rows in hashes.hash_files(service.need_root(), paths, task):
         yield rows
@@ -129,6 +132,7 @@ def hash_paths(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gene
 
 def read(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
     """Verb ``read``."""
+    steps.at("read")
     root, items = service.need_root(), args.get("items")
     if isinstance(items, bytes):
         wanted: "List[Any]" = [(path, tuple(entry.stat)) for path, entry in decode_entries(items)]
@@ -250,7 +254,10 @@ def restore(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generat
     if not isinstance(event, bytes):
         raise NoSuchFile("there is no such event in the history: %.100r" % (event,))
     yield None
-    return {"path": service.history.restore(root, check(event))}
+    steps.at("restore")
+    path = service.history.restore(root, check(event))
+    steps.at("restored")
+    return {"path": path}
 
 
 def remove_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":

@@ -9,6 +9,7 @@ import errno
 import os
 import stat as modes
 
+from afield.files import steps
 from afield.files.bundle import stat_of
 from afield.files.handles import kind_of
 from afield.files.history import write_all
@@ -64,6 +65,7 @@ class Stage:
 
     def create(self, name: "bytes", executable: "bool") -> "int":
         """Open a new staged file for writing. Raises OSError."""
+        steps.at("stage")
         return os.open(name, CREATE, 0o777 if executable else 0o666, dir_fd=self.fd)
 
     def drop(self, name: "bytes") -> "None":
@@ -89,16 +91,19 @@ class Stage:
     def place(self, fd: "int", staged: "bytes", folder: "int", name: "bytes", row: "Any") -> "StatRow":
         """Move the written file (open as ``fd``) to ``name`` in ``folder``, as the put ``row`` says. Raises as ``put``."""
         _, path, kind, was, _, executable, mtime, _, _ = row
+        steps.at("staged")
         found = standing(folder, name, kind, was)
         if kind == "f" and found is not None:
             keep_mode(fd, found, executable)
         os.utime(fd, ns=(mtime, mtime))
+        steps.at("place")
         if found is None or kind == "d":
             if kind == "d":
                 remove_folder(folder, name)
             self.take_free_name(staged, folder, name)
         else:
             self.swap(staged, folder, name, path, found)
+        steps.at("placed")
         return stat_of(os.fstat(fd))
 
     def swap(self, staged: "bytes", folder: "int", name: "bytes", path: "bytes", found: "os.stat_result") -> "None":

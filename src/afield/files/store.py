@@ -11,6 +11,7 @@ import re
 from time import monotonic
 
 from afield.errors import BadPath, FileChanged, FileFailed, NoSuchFile, WrongKind
+from afield.files import steps
 from afield.files.away import resolve
 from afield.files.bundle import PIECE, stat_of
 from afield.files.faults import from_os_error, show
@@ -116,7 +117,9 @@ def store(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator
             else:
                 yield WAIT
         work.check(path)
+        steps.at("store")
         finish(service, work.fd, temporary, path, args)
+        steps.at("stored")
         placed = True
         return {"stat": list(stat_of(os.fstat(work.fd))), "path": path, "digest": work.hasher.digest()}
     except OSError as error:

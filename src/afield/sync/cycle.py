@@ -11,6 +11,8 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from afield.sync import outcome as outcomes
+from afield.sync import steps
+from afield.sync.copied import learn_copied
 from afield.sync.limits import Impossible, possible
 from afield.sync.moves import learn_moved
 from afield.sync.outcome import Done, Plan
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from afield.sync.answers import Result
+    from afield.sync.copied import Copies
     from afield.sync.picture import Picture
     from afield.sync.side import Side
     from afield.tree.entries import Node, Stat
@@ -55,6 +58,7 @@ async def run(
     paths = await scan(picture)
     try:
         plan = await decide_all(picture, paths)
+        steps.at("guard")
         check(plan)
         progress = Progress(on_progress)
         progress.expect(plan.to_here)
@@ -87,7 +91,8 @@ async def decide_all(picture: Picture, paths: set[bytes]) -> Plan:
         picture.pending |= held
         found = decide(picture, paths, unknown | ignored | held)
     picture.pending |= unknown
-    return plan_for(picture, paths, await learn_moved(picture, found))
+    found, copies = await learn_copied(picture, await learn_moved(picture, found))
+    return plan_for(picture, paths, found, copies)
 
 
 # -- steps
@@ -95,6 +100,7 @@ async def decide_all(picture: Picture, paths: set[bytes]) -> Plan:
 
 async def scan(picture: Picture) -> set[bytes]:
     """Bring both pictures up to date; gives the paths that have to be looked at."""
+    steps.at("scan")
     await together(*(_scan_side(side, everything=picture.compare_all) for side in (picture.here, picture.there)))
     due = picture.problems.due(picture.now())
     sides = () if picture.compare_all else (picture.here.changed, picture.there.changed)
@@ -137,6 +143,7 @@ async def hash_undecided(picture: Picture, paths: set[bytes]) -> set[bytes]:
     here, there = undecided(*trees, paths=scope)
     if not here and not there:
         return set()
+    steps.at("hash")
     await together(picture.here.hash(here), picture.there.hash(there))
     here, there = undecided(*trees, paths={*here, *there})
     return {*here, *there}
@@ -144,6 +151,7 @@ async def hash_undecided(picture: Picture, paths: set[bytes]) -> set[bytes]:
 
 def decide(picture: Picture, paths: set[bytes], keep: set[bytes]) -> Outcome:
     """Reconcile what is to be looked at; what could not be read on either side is left alone with all below it."""
+    steps.at("decide")
     left = keep | set(picture.here.unreadable) | set(picture.there.unreadable)
     return reconcile(
         picture.base(),
@@ -162,14 +170,16 @@ async def check_removals(picture: Picture, found: Outcome, known: set[bytes]) ->
     """
     gone_here = [c.path for c in found.to_there if c.new is None and c.path not in known]
     gone_there = [c.path for c in found.to_here if c.new is None and c.path not in known]
+    steps.at("check-removals")
     ignored_here, ignored_there = await together(picture.here.rescan(gone_here), picture.there.rescan(gone_there))
     changed = picture.here.changed | picture.there.changed
     picture.here.changed, picture.there.changed = set(), set()
     return ignored_here | ignored_there, changed
 
 
-def plan_for(picture: Picture, paths: set[bytes], found: Outcome) -> Plan:
+def plan_for(picture: Picture, paths: set[bytes], found: Outcome, copies: tuple[Copies, Copies]) -> Plan:
     """Turn a decision into ops for both sides, without what a side cannot hold."""
+    steps.at("plan")
     to_here, not_here = _possible(picture.here, found.to_here)
     to_there, not_there = _possible(picture.there, found.to_there)
     for side, impossible in (("here", not_here), ("there", not_there)):
@@ -179,7 +189,9 @@ def plan_for(picture: Picture, paths: set[bytes], found: Outcome) -> Plan:
     found = found._replace(to_here=to_here, to_there=to_there)
     everything = picture.compare_all
     trees = (picture.here.tree, picture.there.tree)
-    return outcomes.plan(found, *trees, paths=paths, stuck=stuck, everything=everything, sent=picture.sent)
+    return outcomes.plan(
+        found, *trees, paths=paths, stuck=stuck, everything=everything, sent=picture.sent, copies=copies
+    )
 
 
 def _possible(side: Side, changes: list[Change]) -> tuple[list[Change], list[Impossible]]:
@@ -188,6 +200,7 @@ def _possible(side: Side, changes: list[Change]) -> tuple[list[Change], list[Imp
 
 async def carry_out(picture: Picture, plan: Plan, progress: Progress) -> tuple[Done, Done]:
     """Do what the plan says, on both sides at once; gives what was done here and there."""
+    steps.at("carry-out")
     in_here, in_there = await together(
         _one_way(picture, picture.there, picture.here, plan.to_here, plan, progress),
         _one_way(picture, picture.here, picture.there, plan.to_there, plan, progress),
@@ -202,6 +215,7 @@ async def _one_way(
     after: dict[bytes, tuple[Node | None, Stat | None]] = {}
 
     def note(results: list[Result]) -> None:
+        steps.at("results")
         for result in results:
             if result.outcome != "ok":
                 continue
@@ -229,6 +243,7 @@ async def _one_way(
 
 async def remember(picture: Picture, plan: Plan, results: tuple[Done, Done]) -> Report:
     """Write what both sides confirmed to the base, note what failed; the cycle is over."""
+    steps.at("remember")
     in_here, in_there = results
     learned = outcomes.learn(plan, in_here, in_there)
     _note_failures(picture, plan, learned.failed)
@@ -239,12 +254,14 @@ async def remember(picture: Picture, plan: Plan, results: tuple[Done, Done]) -> 
             picture.store.remember(rows.items(), gone)
         else:
             await asyncio.to_thread(picture.store.remember, list(rows.items()), gone)
+        steps.at("remembered")
         picture.agree(rows, gone)
         picture.news = list(rows)
     if plan.final:
         picture.conflicts = {conflict.path: conflict for conflict in plan.conflicts}
         picture.compare_all = False
     picture.sent.difference_update(learned.rows)
+    steps.at("agreed")
     moved = sum(op["size"] for op in (*plan.to_here, *plan.to_there) if op["op"] == "put")
     return Report(
         len(plan.paths), len(in_here.results), len(in_there.results), moved, len(learned.failed), len(plan.conflicts)
@@ -262,6 +279,8 @@ def _note_failures(picture: Picture, plan: Plan, failed: Iterable[tuple[str, Res
             picture.sent.add(result.op["to"])
             picture.pending.add(result.op["to"])
             bad.add(result.op["to"])
+        elif result.op["op"] == "copy":
+            picture.sent.add(path)
         refused = result.outcome == "refused"
         if result.outcome == "lost" or picture.problems.add(side, path, result.error, now, refused=refused):
             picture.pending.add(path)

@@ -40,6 +40,10 @@ async def why(session: Session, path: bytes) -> dict[str, Any]:
         picture.pending |= paths
     told = facts(picture, path)
     told["rules"] = dict(zip(("here", "there"), rules, strict=True))
+    for side, rule in told["rules"].items():
+        if told[side] is None and rule["ignored"] and rule.get("kind"):
+            # What is left out is not in the picture, and yet it stands there.
+            told[side] = {name: rule.get(name) for name in ("kind", "executable", "size", "mtime")}
     told["next"] = [_step("here", change) for change in found.to_here if change.path == path]
     told["next"] += [_step("there", change) for change in found.to_there if change.path == path]
     told["conflict"] = next((conflict.kind for conflict in found.conflicts if conflict.path == path), None)

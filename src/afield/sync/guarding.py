@@ -86,7 +86,7 @@ class Guard:
             if removals(ops) <= self.allowed.get(target, -1):
                 self.tallies[target].clear()
             else:
-                made = sum(1 for op in ops if op["op"] in ("put", "link") and op["was"] is None)
+                made = sum(1 for op in ops if op["op"] in ("put", "link", "copy") and op["was"] is None)
                 self.tallies[target].add(removals(ops), made, now)
         self.allowed = {}
 

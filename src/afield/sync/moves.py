@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from afield.sync import steps
 from afield.sync.together import together
 from afield.tree.entries import Entry, Node
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 async def learn_moved(picture: Picture, found: Outcome) -> Outcome:
     """Give the decision with the contents of new files filled in wherever such a file may be one that goes."""
+    steps.at("moves")
     to_here, to_there = await together(
         _one_way(picture, found.to_here, picture.there, picture.here),
         _one_way(picture, found.to_there, picture.here, picture.there),

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from afield.errors import AfieldError, RootMissing, RootReplaced
+from afield.sync import steps
 from afield.sync.clocks import offset
 from afield.sync.notice import show
 from afield.sync.together import together
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from afield.sync.picture import Picture
-    from afield.sync.session import Settings
+    from afield.sync.settings import Settings
     from afield.sync.side import Opened, Side
 
 HINT = "is its disk mounted, was it moved? `afield sync --yes` takes it as it is now: compared anew, nothing is removed"
@@ -43,6 +44,8 @@ class Opening:
         self.settings = settings
         self.picture = picture
         self.take_over = False
+        # Only to look: a folder that was never synced and is not there counts as an empty one, and is not made.
+        self.look_only = False
         self._note = note
         self._identity: bytes | None = None
         self._stored: bytes | None = None
@@ -71,9 +74,9 @@ class Opening:
         except BaseException:
             await asyncio.gather(self._reading, *([connecting] if connecting else []), return_exceptions=True)
             raise
-        await together(*([self._look(here)] if fresh else []), self._open_there(connecting))
+        await together(*([self._look(here)] if fresh and not here.is_absent else []), self._open_there(connecting))
         await self._reading
-        if not self.picture.store.is_open:
+        if not (self.picture.store.is_open or here.is_absent or there.is_absent):
             self._load()
 
     async def _read_ahead(self) -> None:
@@ -112,10 +115,11 @@ class Opening:
         """Open one root. Raises RootReplaced, WrongIdentity and whatever else keeps it from being opened."""
         known = (self._stored is not None or bool(self.picture.rows)) and side.name not in self._agreed
         wanted = self._identity or (self._stored if side.name in self._agreed else None)
+        steps.at("open")
         try:
             opened = await side.open(
                 {
-                    "create": (side.name == "there" or self.settings.create_here) and not known,
+                    "create": (side.name == "there" or self.settings.create_here) and not (known or self.look_only),
                     "known": known,
                     "take_over": self.take_over and side.name == "there",
                     "ignore": list(self.settings.ignore),
@@ -127,18 +131,26 @@ class Opening:
                 self._check_same(opened)
         except (RootMissing, RootReplaced) as error:
             await side.close()
+            if self._may_lack(side, error) and not known:
+                side.is_absent, side.needs_scan = True, False
+                return
             if not known:
                 raise
             raise replaced(error, side.name) from error
         if side.name == "there":
             # Nobody waits for this: a round trip at a moment when the worker has nothing else to do yet.
             self._clock = asyncio.ensure_future(self._compare_clocks(side))
+        steps.at("opened")
         self._agreed.discard(side.name)
         self._identity = opened.identity
         if opened.created or opened.identity_new:
             await self._read()
         if (opened.created or opened.identity_new) and self.picture.rows:
             self._start_over(f"the folder {side.name} is new: compared as at a first sync, nothing is deleted")
+
+    def _may_lack(self, side: Side, error: AfieldError) -> bool:
+        makes = side.name == "there" or self.settings.create_here
+        return self.look_only and makes and isinstance(error, RootMissing)
 
     async def _compare_clocks(self, side: Side) -> None:
         asked = time.time()
@@ -172,6 +184,7 @@ class Opening:
             "there": f"{self.settings.place} {there.root.decode('utf-8', 'backslashreplace')}",
             "asked": self._asked(),
         }
+        steps.at("load")
         loaded = self.picture.store.load(pair)
         if loaded.rows is not self.picture.rows:
             self.picture.forget_rows()

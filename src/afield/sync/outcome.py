@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.sync.base import Row
 from afield.tree.entries import FOLDER, Entry, Node, Stat, same
-from afield.tree.plan import ops_for, with_moves
+from afield.tree.plan import ops_for, with_copies, with_moves
 from afield.tree.reconcile import Change, Conflict, Outcome
 
 if TYPE_CHECKING:
@@ -93,11 +93,15 @@ def plan(
     stuck: set[bytes],
     everything: bool,
     sent: Container[bytes] = (),
+    copies: tuple[Mapping[bytes, bytes], Mapping[bytes, bytes]] = ({}, {}),
 ) -> Plan:
-    """Make the ops for a decision, with copies of the entries that they depend on. ``sent``: new files that are no moves."""
+    """Make the ops for a decision, with copies of the entries that they depend on.
+
+    ``sent``: new files that are no moves. ``copies``, for here and there: new files that are made from others on that side.
+    """
     if is_long(found):
         return _long(found, here, there, paths=paths, stuck=stuck, everything=everything)
-    return plan_of(found, here, there, paths=paths, stuck=stuck, everything=everything, sent=sent)
+    return plan_of(found, here, there, paths=paths, stuck=stuck, everything=everything, sent=sent, copies=copies)
 
 
 def _long(
@@ -133,6 +137,7 @@ def plan_of(
     stuck: set[bytes],
     everything: bool,
     sent: Container[bytes] = (),
+    copies: tuple[Mapping[bytes, bytes], Mapping[bytes, bytes]] = ({}, {}),
 ) -> Plan:
     """Make the ops for a decision at once."""
     touched = {change.path for change in (*found.to_here, *found.to_there)}
@@ -144,8 +149,8 @@ def plan_of(
     to_there = with_moves(ops_for(found.to_there, before_there, before_here), before_there, sent=sent)
     return Plan(
         paths=paths,
-        to_here=to_here,
-        to_there=to_there,
+        to_here=with_copies(to_here, copies[0]),
+        to_there=with_copies(to_there, copies[1]),
         here=before_here,
         there=before_there,
         new=new,

@@ -27,6 +27,8 @@ _LETTERS = {b"d"[0]: b"d", b"F"[0]: b"f", b"X"[0]: b"x", b"l"[0]: b"l"}
 _IN_ENTRY, _IN_ROW = 33, 65
 # So many new paths are put into the sorted list one by one; more are sorted in at once.
 FEW = 64
+# Files of one content that are worth knowing: one of them will stand as it was agreed on.
+ALIKE = 4
 _MISSING = b"?"
 # The stat of a folder changes with every name in it and says nothing: all folders are equal.
 _FOLDER_ENTRY, _FOLDER_ROW = b"d" + bytes(32), b"d" + bytes(64)
@@ -209,6 +211,17 @@ class Rows(MutableMapping[bytes, Row]):
             if data[0] == _FOLDER:
                 groups.setdefault(path, [])
         return groups
+
+    def of_sizes(self, sizes: set[int]) -> dict[tuple[int, bytes], list[bytes]]:
+        """Give (size, content) → paths, at most ALIKE, of the files with these sizes in bytes; one pass over all rows."""
+        wanted = {size.to_bytes(8, "little"): size for size in sizes}
+        found: dict[tuple[int, bytes], list[bytes]] = {}
+        for path, data in self.packed.items():
+            if data[1:9] in wanted and _LETTERS.get(data[0]) in (b"f", b"x"):
+                paths = found.setdefault((wanted[data[1:9]], data[_IN_ROW:]), [])
+                if len(paths) < ALIKE:
+                    paths.append(path)
+        return found
 
     def clear(self) -> None:
         """Forget all."""

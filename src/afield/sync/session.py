@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from afield.errors import (
     AfieldError,
@@ -32,11 +32,11 @@ from afield.sync.opening import Opening, replaced
 from afield.sync.pace import Limit
 from afield.sync.pacing import Pacing
 from afield.sync.picture import Picture
+from afield.sync.settings import Preview, Settings
 from afield.sync.side import Side
 from afield.sync.status import Status, status
 from afield.sync.texts import Keeper
 from afield.sync.together import ended, together
-from afield.tree.rules import ModeRules
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -55,42 +55,6 @@ FLUSH_CYCLES = 8
 FLUSH_SECONDS = 30.0
 # What people should know and the state does not show; the newest are kept.
 NOTES = 20
-
-
-class Settings(NamedTuple):
-    """What a session needs to know. ``place`` names the far end (its text is part of what the store belongs to).
-
-    ``ask_bytes``, ``ask_files``: a first sync of more is asked about. ``limit``: bytes a second, both ways together.
-    ``create_here``: a folder here that never was is made.
-    """
-
-    here: bytes
-    there: bytes
-    place: str
-    store: str
-    mode: str = "two-way-safe"
-    pull: tuple[str, ...] = ()
-    push: tuple[str, ...] = ()
-    two_way: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    history: bool = True
-    ask_bytes: int = notice.LIMIT_BYTES
-    ask_files: int = notice.LIMIT_FILES
-    limit: int | None = None
-    create_here: bool = False
-
-    @property
-    def modes(self) -> str | ModeRules:
-        """The mode of all paths, or what tells it for each."""
-        rules = ModeRules(self.mode, {"pull": self.pull, "push": self.push, "two-way": self.two_way})
-        return rules or self.mode
-
-
-class Preview(NamedTuple):
-    """What a sync would do: (side, op, path, bytes) in order, and the conflicts' paths."""
-
-    ops: list[tuple[str, str, bytes, int]]
-    conflicts: list[tuple[bytes, str]]
 
 
 class Session:
@@ -307,6 +271,10 @@ class Session:
             if self.picture.quiet:
                 return
             await self._cycle()
+
+    def look_only(self) -> None:
+        """Make no folder that is missing: this session is there to be asked, not to be started."""
+        self._opening.look_only = True
 
     async def preview(self) -> Preview:
         """Say what a cycle would do now, and do nothing."""

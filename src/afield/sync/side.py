@@ -67,6 +67,8 @@ class Side:
         # Paths that events told of while a scan was under way: the event is right, the scan may be older.
         self._during: set[bytes] = set()
         self._is_open = False
+        # There is no folder and none is to be made: it counts as an empty one.
+        self.is_absent = False
 
     @property
     def connected(self) -> bool:
@@ -108,6 +110,7 @@ class Side:
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"{self.name}: expected what open gives, got {done!r:.200}") from error
         self._is_open = True
+        self.is_absent = False
         self.lost = None
         self.limited = None
         self.watch_mode = ""

@@ -53,7 +53,7 @@ def batches(ops: Iterable[Op], source: Callable[[bytes], Entry]) -> Iterator[Bat
             yield now
             now, weight, size = Batch([], []), 0, 0
         now.ops.append(op)
-        weight += len(op["path"]) + len(op.get("target") or b"") + len(op.get("to") or b"") + 100
+        weight += len(op["path"]) + len(op.get("target") or b"") + len(op.get("to") or op.get("from") or b"") + 100
         if op["op"] == "put":
             now.items.append((op["path"], source(op["path"])))
             size += op["size"]

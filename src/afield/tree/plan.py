@@ -1,7 +1,7 @@
-"""From changes to the operations of the files service, and renames found among them  [P].
+"""From changes to the operations of the files service, and renames and copies found among them  [P].
 
 Rules: one operation a change, in the order of the changes; each says what has to stand there for it to take effect
-(``was``). ``with_moves`` is a pass of its own: a plan without it is right, only slower. What the operations do is in
+(``was``). ``with_moves`` and ``with_copies`` are passes of their own: a plan without them is right, only slower. What the operations do is in
 docs/development/files-service.md.
 """
 
@@ -74,6 +74,25 @@ def with_moves(ops: "Sequence[Op]", target: "Mapping[bytes, Entry]", *, sent: "C
                 moves[index] = found
     gone = set(moves.values())
     return [_move(ops[moves[index]], op) if index in moves else op for index, op in enumerate(ops) if index not in gone]
+
+
+def with_copies(ops: "Sequence[Op]", copies: "Mapping[bytes, bytes]") -> "List[Op]":
+    """Give the operations with a ``copy`` for each new file that ``copies`` (path -> path on the target) has.
+
+    What another operation changes is not copied from; contents have to be known.
+    """
+    if not copies:
+        return list(ops)
+    touched = {op["path"] for op in ops}
+    return [
+        dict(op, op="copy", **{"from": copies[op["path"]]})
+        if op["op"] == "put"
+        and op["was"] is None
+        and op["digest"]
+        and copies.get(op["path"], op["path"]) not in touched
+        else op
+        for op in ops
+    ]
 
 
 def _move(old: "Op", new: "Op") -> "Op":

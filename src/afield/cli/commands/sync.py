@@ -49,5 +49,16 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         return said if not (args.all or args.on) else f"{machine}: {said}"
 
     return for_each(
-        args, terminal, one, text=text, status=lambda done: 1 if done.get("conflicts") and not args.dry_run else 0
+        args,
+        terminal,
+        one,
+        text=text,
+        status=lambda done: 1 if done.get("conflicts") and not args.dry_run else 0,
+        again=None if args.dry_run else lambda done: bool(done.get("here") or done.get("there")),
+        add=added,
     )
+
+
+def added(first: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    """Give what two syncs of one machine did together; what is open is what is open now."""
+    return {**then, **{name: first.get(name, 0) + then.get(name, 0) for name in ("here", "there", "bytes")}}
