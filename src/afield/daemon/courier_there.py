@@ -117,6 +117,9 @@ class Courier:
             if hashlib.sha256(data).hexdigest() != value["blob"]:
                 raise OSError("a carried file arrived damaged")
             put(self.blob(value["blob"]), data, 0o500)
+            # Compiled code is believed by its source's time and size (PEP 552 has the way that hardly anybody uses).
+            when = int(value["blob"][:7], 16) + 1000000000
+            os.utime(self.blob(value["blob"]), (when, when))
         for path, digest, mode, own in self.plan["files"]:
             self.link(raw(path), digest, mode, own)
         for path in self.plan["fifos"]:

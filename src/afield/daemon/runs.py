@@ -169,7 +169,9 @@ class Run:
         self.label = b" ".join(words[:4]).decode("utf-8", "replace")[:80]
         self.channel.write(run_wire.started(self.id) + run_wire.credit(self._credit))
         target = base.mapping_target()
-        target = target._replace(roots=mapping.roots_of(request, target.roots[0]))
+        # A program that starts another one elsewhere leaves a PWD that is not true any more.
+        roots = mapping.roots_of(request, target.roots[0])
+        target = target._replace(roots=tuple(root for root in roots if os.path.realpath(root) == target.roots[0]))
         around = self._around.wanted(request, target)
         if around or base.environment.pending or mapping.needs_home(request, target):
             self._begin_slowly(base, request, target, barrier=state == "barrier")

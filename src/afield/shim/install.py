@@ -154,6 +154,11 @@ def _read_conf(project: str) -> dict[str, str]:
     return {}
 
 
+def installed_machine(project: str) -> str | None:
+    """Give the machine that a project's shims run on, empty for the default one; None when it has no shims."""
+    return _read_conf(project).get("machine")
+
+
 def _installed(project: str) -> list[str]:
     return [name for name in _read_conf(project).get("names", "").split("\t") if name and "/" not in name]
 
