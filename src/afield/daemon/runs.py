@@ -14,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from afield.daemon import mapping, run_wire, settling
+from afield.daemon.around import Around
 from afield.errors import AfieldError, CommandNotFound, LinkLost, NoSuchProcess, ProtocolError, SessionGone
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Run:
         self._log = log
         self._reader = run_wire.RunReader()
         self._base: Base | None = None
+        self._around = Around()
         self._stream: Any = None
         self._task: asyncio.Task[None] | None = None
         self._begun = False
@@ -167,8 +169,11 @@ class Run:
         self.label = b" ".join(words[:4]).decode("utf-8", "replace")[:80]
         self.channel.write(run_wire.started(self.id) + run_wire.credit(self._credit))
         target = base.mapping_target()
-        target = target._replace(roots=mapping.roots_of(request, target.roots[0]))
-        if base.environment.pending or mapping.needs_home(request, target):
+        # A program that starts another one elsewhere leaves a PWD that is not true any more.
+        roots = mapping.roots_of(request, target.roots[0])
+        target = target._replace(roots=tuple(root for root in roots if os.path.realpath(root) == target.roots[0]))
+        around = self._around.wanted(request, target)
+        if around or base.environment.pending or mapping.needs_home(request, target):
             self._begin_slowly(base, request, target, barrier=state == "barrier")
         elif state == "barrier":
             # What changed there is there: only what was saved here has to be looked at.
@@ -195,6 +200,7 @@ class Run:
                     target = target.at_home(await base.home())
                 if barrier:
                     await base.barrier("here")
+                target = await self._around.before(base, target)
             finally:
                 notice.cancel()
             if not self._over:
@@ -206,25 +212,9 @@ class Run:
         self.channel.write(run_wire.notice("afield: waiting for the sync before the program starts (Ctrl-C gives up)"))
 
     def _open(self, base: Base, request: RunRequest, target: mapping.Target) -> None:
-        plan = mapping.plan(request, target)
-        self._attach_stream(
-            base.open_stream(
-                {
-                    "do": "process",
-                    "argv": plan.argv,
-                    "cwd": plan.cwd,
-                    "env": plan.env,
-                    "unset": [],
-                    "tty": plan.tty,
-                    "login": plan.login,
-                    "id": self.id,
-                    "label": self.label,
-                    "mkdir": True,
-                    "path": list(plan.path),
-                },
-                run_wire.WINDOW,
-            )
-        )
+        plan = mapping.plan(request, target)  # raises CommandNotFound
+        header = {**plan.header(), "id": self.id, "label": self.label, "ports": request.mode != "shell"}
+        self._attach_stream(base.open_stream(header, run_wire.WINDOW))
         self._push_stdin()
 
     def _resume(self, request: ResumeRequest) -> None:
@@ -290,6 +280,8 @@ class Run:
             self.pid = message["started"].get("pid")
         elif "attached" in message:
             self._attached(message["attached"])
+        elif "ports" in message and self._base is not None:
+            self._around.listening(self._base, message["ports"])
         elif "exit" in message:
             self._exited(int(message["exit"]))
         elif "killed" in message:
@@ -303,6 +295,18 @@ class Run:
 
     def _exited(self, code: int) -> None:
         base = self._base
+        if self._around.brings and not self._over:
+            self._ended = True
+            self._task = asyncio.ensure_future(self._bring_outside(code))
+        else:
+            self._exited_outside(base, code)
+
+    async def _bring_outside(self, code: int) -> None:
+        if text := await self._around.after():
+            self.channel.write(run_wire.notice(text))
+        self._guarded(lambda: self._exited_outside(self._base, code))()
+
+    def _exited_outside(self, base: Base | None, code: int) -> None:
         if self._results and base is not None and not self._over:
             self._ended = True
             done = self._guarded(lambda: self._finish(run_wire.ended(code)))
@@ -381,4 +385,5 @@ class Run:
     def _stop(self) -> None:
         if not self._over:
             self._over = True
+            self._around.close()
             self._on_end(self)

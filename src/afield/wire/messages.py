@@ -60,6 +60,7 @@ SERVICES: "Dict[str, Dict[str, Field]]" = {
         "label": _may(TEXT, ""),
         "mkdir": _may(BOOL, False),
         "path": _may(BYTES_LIST, []),
+        "ports": _may(BOOL, False),
     },
     "attach": {"id": _must(ID), "out": _may(OFFSET, 0), "err": _may(OFFSET, 0)},
     "files": {"root": _must(BYTES)},
@@ -94,6 +95,7 @@ MESSAGES = {
     "resize": LIST,
     "connected": BOOL,
     "listening": PORT,
+    "ports": LIST,
 }
 
 
