@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from afield.config.find import FILE
 from afield.config.load import default_user_file, load_project
-from afield.daemon import redial
-from afield.daemon.askfolder import ask_folder
+from afield.control import launch, redial
+from afield.control.askfolder import ask_folder
 from afield.daemon.login import transport_options
 from afield.link import early, spawn
 from afield.link.askpass import Askpass
@@ -20,7 +20,7 @@ from afield.plugins import transport_for
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from afield.config.load import Machine
-    from afield.link.door import Door
+    from afield.control.door import Door
 
 
 class Early(NamedTuple):
@@ -46,13 +46,9 @@ def start(project: str, machine: str | None) -> Early:
 
 
 def complete(project: str, machine: str | None, process: tuple[int, int, int, int], door: Door) -> Early:
-    """Take over what ``redial.begin`` started. Raises AfieldError, and then the dial is ended."""
-    found = spawn.Process(*process)
+    """Take over what the starter began (``control.launch``). Raises AfieldError, and then the dial is ended."""
     try:
-        return Early(load_project(project).machine(machine), found, Askpass(door=door))
+        return Early(load_project(project).machine(machine), spawn.Process(*process), Askpass(door=door))
     except BaseException:
-        spawn.end(found.pid)
-        for fd in found[1:]:
-            os.close(fd)
-        door.close()
+        launch.drop(process, door)
         raise

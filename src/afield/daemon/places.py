@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon.askfolder import ask_folder
+from afield.control.askfolder import ask_folder
 from afield.daemon.login import place_key, transport_options
 from afield.errors import AfieldError, Cancelled, PermissionDenied
 from afield.link import state as link_state
