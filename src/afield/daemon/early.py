@@ -5,12 +5,10 @@ Rules: no import that loads asyncio; whatever fails here is not reported here. W
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
-from afield.config.find import FILE
-from afield.config.load import default_user_file, load_project
-from afield.control import launch, redial
+from afield.config.load import load_project
+from afield.control import launch
 from afield.control.askfolder import ask_folder
 from afield.daemon.login import transport_options
 from afield.link import early, spawn
@@ -33,15 +31,10 @@ class Early(NamedTuple):
 
 def start(project: str, machine: str | None) -> Early:
     """Start the dial of a project's machine. Raises AfieldError."""
-    settings = load_project(project)
-    chosen = settings.machine(machine)
+    chosen = load_project(project).machine(machine)
     transport = transport_for(chosen.place, transport_options(chosen))
     askpass = Askpass(ask_folder())
     process = early.begin(transport, env=askpass.env())
-    if transport.scheme == "ssh":  # the command of another one may depend on what we do not know of
-        dial = early.command(transport, env=askpass.env())
-        files = (os.path.join(project, FILE), default_user_file())
-        redial.remember(project, chosen.name, dial.argv, files, default=chosen.name == settings.default)
     return Early(chosen, process, askpass)
 
 
