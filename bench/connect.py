@@ -2,7 +2,8 @@
 
     python bench/connect.py [--rounds N] [--json FILE]
 
-Before each cold run the daemon and the agent are ended; only the agent's file stays in the cache of the place. The login shell there
+Before each cold run the daemon and the agent are ended; only what the agent keeps in the cache of the place stays (its file, and the
+compiled code that it writes there a second after its first start). The login shell there
 reads no start-up file: whatever a user has in one comes on top, once for each of the two.
 """
 
@@ -19,6 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from place import BenchProject
 from table import arguments, interleaved, milliseconds, need, ratio, report, verdict
+
+from hosts import wait_until
 
 SSH = "ssh HOST python3 -I -S -c pass"
 LINK, SYNC = "afield run --no-sync true (link only)", "afield run true (link and sync)"
@@ -60,6 +63,7 @@ def main() -> int:
     need("ssh", "sshd")
     with tempfile.TemporaryDirectory(prefix="afield-bench-") as folder, BenchProject(folder) as project:
         project.afield("up", "--yes")
+        wait_until(lambda: any(project.home.glob(".cache/afield/*.code")), what="the agent's compiled code")
         colds = cold(project, given.rounds)
         starts = start(project, given.rounds * 2)
     rows, ratios = [], {}

@@ -33,6 +33,8 @@ class BenchProject:
             "XDG_CONFIG_HOME": "config",
         }
         self.env = {**os.environ, **{name: str(self.root / value) for name, value in names.items()}}
+        # An installed program has its bytecode beside it: compiling it anew at every start would be measured, and is not what a user has.
+        self.env.pop("PYTHONDONTWRITEBYTECODE", None)
         self.control = self.root / "control"
 
     def __enter__(self) -> Self:

@@ -104,16 +104,32 @@ def _start(dial: tuple[str, str | None] | None) -> int:
     log = paths.log_path()
     paths.make_private(paths.state_folder())
     paths.make_private(os.path.dirname(log))
+    remembered = _remembered(dial)
     reader, writer = os.pipe()
     try:
-        os.set_inheritable(writer, True)
-        _spawn(daemon_command(ready=writer, dial=dial), log)
+        argv = daemon_command(ready=writer, dial=dial)
+        if remembered:
+            from afield.control.launch import launch
+
+            launch(argv, log, ready=writer, dial=remembered)
+        else:
+            os.set_inheritable(writer, True)
+            _spawn(argv, log)
     except BaseException:
         os.close(reader)
         raise
     finally:
         os.close(writer)
     return reader
+
+
+def _remembered(dial: tuple[str, str | None] | None) -> list[str] | None:
+    """Give the command of the last dial when it is the one to make now."""
+    if dial is None:
+        return None
+    from afield.control import redial
+
+    return redial.recall(dial[0], dial[1] or "")
 
 
 def _spawn(argv: list[str], log: str) -> int:

@@ -1,7 +1,7 @@
 """The daemon's start and end.
 
-Order of the start: private folders, the locks (there is one daemon per user), the dial that the starter hinted at (ssh needs
-longer than all the rest, so it runs while Python imports), the socket, the word "ready", then work.
+Order of the start: the dial that the starter began is taken over, private folders, the locks (there is one daemon per user), else the
+dial that it hinted at (ssh needs longer than all the rest, so it runs while Python imports), the socket, the word "ready", then work.
 What must not go in: anything that a running daemon does; asyncio above ``main``.
 """
 
@@ -10,36 +10,41 @@ from __future__ import annotations
 import os
 import sys
 
-from afield.control import paths
-from afield.daemon import askfolder, locks
+from afield.control import askfolder, launch, paths
+from afield.daemon import locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
 
+    from afield.control.door import Door
     from afield.daemon.early import Early
+
+    Begun = tuple[tuple[int, int, int, int], Door]
 else:
     import _signal as signal  # the enums of the module above it cost 3 ms, and the dial waits
 
 
 def main(argv: list[str]) -> int:
     """Run the daemon until it ends; 0 also when another one is already there."""
-    ready, dial = parse(argv)
-    close_inherited(ready)
+    ready, dial, adopted = parse(argv)
+    begun = launch.take_over(adopted) if adopted >= 0 else None
+    handles = () if begun is None else (*begun[0][1:], begun[1].sock.fileno())
+    launch.close_inherited({fd for fd in (ready, *handles) if fd >= 0})
     os.chdir("/")
     try:
         paths.make_private(paths.run_folder())
         paths.make_private(paths.state_folder())
         paths.make_private(os.path.dirname(paths.log_path()))
         held = locks.take()
-    except locks.Busy:
-        tell(ready, "")
-        return 0
     except Exception as error:
-        tell(ready, _text(error))
-        return 1
-    askfolder.clear_ask_folder()
-    early = dial_early(dial)
+        if begun is not None:
+            launch.drop(*begun)
+        busy = isinstance(error, locks.Busy)
+        tell(ready, "" if busy else _text(error))
+        return 0 if busy else 1
+    askfolder.clear_ask_folder(keep="" if begun is None else begun[1].folder)
+    early = dial_early(dial, begun)
     try:
         return serve(ready, early)
     finally:
@@ -47,31 +52,20 @@ def main(argv: list[str]) -> int:
             os.close(lock)
 
 
-def parse(argv: list[str]) -> tuple[int, tuple[str, str] | None]:
-    """Read ``[--ready FD] [--dial PROJECT MACHINE]``."""
-    ready, dial, rest = -1, None, list(argv)
+def parse(argv: list[str]) -> tuple[int, tuple[str, str] | None, int]:
+    """Read ``[--ready FD] [--dial PROJECT MACHINE] [--adopted FD]``."""
+    ready, dial, adopted, rest = -1, None, -1, list(argv)
     while rest:
         word = rest.pop(0)
         if word == "--ready":
             ready = int(rest.pop(0))
         elif word == "--dial":
             dial = (rest.pop(0), rest.pop(0))
+        elif word == "--adopted":
+            adopted = int(rest.pop(0))
         else:
             raise SystemExit(f"unknown argument {word!r}")
-    return ready, dial
-
-
-def close_inherited(keep: int) -> None:
-    """Close what the starter left open: a daemon must not hold a pipeline or a lock of a shell for hours."""
-    handles = [int(name) for name in os.listdir("/dev/fd")]
-    for handle in handles:
-        if handle > 2 and handle != keep:
-            try:
-                os.close(handle)
-            except OSError:
-                continue
-    if keep >= 0:
-        os.set_inheritable(keep, False)
+    return ready, dial, adopted
 
 
 def _text(error: Exception) -> str:
@@ -90,17 +84,14 @@ def tell(ready: int, text: str) -> None:
         os.close(ready)
 
 
-def dial_early(dial: tuple[str, str] | None) -> Early | None:
-    """Start the hinted dial; any trouble is left to the ordinary dial, which explains it."""
+def dial_early(dial: tuple[str, str] | None, begun: Begun | None = None) -> Early | None:
+    """Start the hinted dial, or take over the one that was begun; any trouble is left to the ordinary dial, which explains it."""
     if dial is None:
         return None
     try:
-        from afield.daemon import redial
-
-        project, machine = dial
-        begun = redial.begin(project, machine)
         from afield.daemon import early  # takes four times as long as all before it
 
+        project, machine = dial
         return early.complete(project, machine or None, *begun) if begun else early.start(project, machine or None)
     except Exception as error:
         sys.stderr.write(f"no early dial: {error!r}\n")

@@ -7,10 +7,11 @@ when nobody waits, the question is refused and the state says that a login is ne
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon.askfolder import ask_folder
+from afield.control.askfolder import ask_folder
 from afield.daemon.login import place_key, transport_options
 from afield.errors import AfieldError, Cancelled, PermissionDenied
 from afield.link import state as link_state
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 # s: a login takes a tenth of one to two; who waits longer wants to know for what.
 TELL_AFTER = 3.0
+# s: who started this daemon for a dial, or waits for it as a run, comes with a face within milliseconds of the question.
+FACE_WAIT = 5.0
+# s from the link to the question for the home folder: the agent answers one thing after the other, and a first run goes first.
+HOME_AFTER = 0.1
 
 _WORDS = {
     link_state.Idle: "idle",
@@ -62,6 +67,9 @@ class Place:
         self._home: asyncio.Task[bytes] | None = None
         self._dial: asyncio.Task[None] | None = None
         self._waiting: list[Ask] = []
+        self._faced = asyncio.Event()  # set when a face waits that can be asked
+        self._hinted = adopted is not None
+        self._runs: set[asyncio.Future[None]] = set()  # of runs that wait for the dial; they cannot be asked
         self._login: str | None = None
         self._lost: AfieldError | None = None
         self._logged: tuple[str, str | None] | None = None
@@ -87,6 +95,7 @@ class Place:
         teller = None
         if ask is not None:
             self._waiting.append(ask)
+            self._faced.set()
             teller = asyncio.get_running_loop().call_later(TELL_AFTER, self._tell, ask)
         try:
             if self._dial is not None and not self._dial.done():
@@ -103,8 +112,27 @@ class Place:
         finally:
             if ask is not None:
                 self._waiting.remove(ask)
+                if not self._waiting:
+                    self._faced.clear()
             if teller is not None:
                 teller.cancel()
+
+    async def dialed(self, note: Callable[[str], None]) -> None:
+        """Wait for the end of a dial that is under way, or for a question of it: only a face can answer that.
+
+        A dial that takes long is told to ``note``.
+        """
+        if self._dial is None or self._dial.done():
+            return
+        loop = asyncio.get_running_loop()
+        asked: asyncio.Future[None] = loop.create_future()
+        teller = loop.call_later(TELL_AFTER, note, f"dialing {self.text} …")
+        self._runs.add(asked)
+        try:
+            await asyncio.wait((self._dial, asked), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._runs.discard(asked)
+            teller.cancel()
 
     def _tell(self, ask: Ask) -> None:
         """Say what is waited for, unless a question of the login says it already."""
@@ -158,8 +186,14 @@ class Place:
                     hint="run `afield up` in a terminal",
                 ) from error
             raise
+        finally:
+            self._hinted = False
         self.connect_ms = round((time.monotonic() - begin) * 1000, 1)
-        self.home_task()
+        asyncio.get_running_loop().call_later(HOME_AFTER, self._learn_home)
+
+    def _learn_home(self) -> None:
+        if self.connected:
+            self.home_task()
 
     def home_task(self) -> None:
         """Learn the home folder ahead of the first run that maps paths."""
@@ -172,6 +206,13 @@ class Place:
         return bytes(told["path"]).rstrip(b"/")
 
     async def _ask(self, prompt: str, secret: bool) -> str:
+        if not self._waiting and (self._hinted or self._runs):
+            for asked in self._runs:
+                if not asked.done():
+                    asked.set_result(None)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FACE_WAIT):
+                    await self._faced.wait()
         for ask in list(self._waiting):
             if not ask.gone:
                 return await ask.prompt(prompt, secret)

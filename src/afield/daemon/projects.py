@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from afield.config.find import FILE
 from afield.config.load import Machine, default_user_file, load_project
-from afield.daemon import folders, gits, memory, syncs
+from afield.daemon import folders, gits, memory, remembering, syncs
 from afield.daemon.login import place_key
 from afield.daemon.target import Target
 from afield.errors import AfieldError, Cancelled, ConfigError, NoProject, NotUp
@@ -76,6 +76,7 @@ class Projects:
         if target is None:
             target = Target(project.folder, chosen, self._places.get(chosen))
             self._targets[folder, chosen.name] = target
+            self._follow(target)
         self.show(target)
         return target
 
@@ -85,9 +86,13 @@ class Projects:
             self.rebind(target)
         self.show(target)
 
+    def _follow(self, target: Target) -> None:
+        remembering.follow(target, lambda: self._default.get(target.folder) == target.machine.name)
+
     def rebind(self, target: Target) -> None:
         """Give the target the place that its settings name now."""
         target.place = self._places.get(target.machine)
+        self._follow(target)
         target.forget_mapping()
         self.show(target)
 

@@ -159,6 +159,18 @@ class Run:
     def _start(self, request: RunRequest) -> None:
         self.project, self.machine = request.project, request.machine
         base = self._base = self._find(request.project, request.machine)
+        if base.run_state(barrier="n" not in request.flags) == "not-ready" and "w" in request.flags:
+            self._task = asyncio.ensure_future(self._wait_for_link(base, request))
+        else:
+            self._begin(base, request)
+
+    async def _wait_for_link(self, base: Base, request: RunRequest) -> None:
+        """Begin when the dial that is under way has succeeded; what it asks or fails with is for a face."""
+        await base.place.dialed(lambda text: self.channel.write(run_wire.notice(text)))
+        self._task = None
+        self._guarded(lambda: self._begin(base, request))()
+
+    def _begin(self, base: Base, request: RunRequest) -> None:
         state = base.run_state(barrier="n" not in request.flags)
         if state == "not-ready":
             self._finish(run_wire.not_ready())

@@ -12,8 +12,8 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 
+from afield.control.door import Door
 from afield.errors import Cancelled
-from afield.link.door import Door
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

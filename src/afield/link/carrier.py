@@ -13,7 +13,8 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 
-from afield.link import spawn, start
+from afield.control import piped
+from afield.link import spawn
 
 READ_SIZE = 256 * 1024  # one wake-up's worth: at 300 MB/s other callbacks wait 1 ms at most
 STDERR_KEPT = 8192  # the last words are the ones that explain; a chatty proxy must not fill memory
@@ -53,7 +54,7 @@ class Carrier:
             if fd >= 0:
                 os.set_blocking(fd, False)
         for fd in (self._in, self._out):
-            start.enlarge(fd)
+            piped.enlarge(fd)
         self._loop.add_reader(self._out, self._read)
         if self._err >= 0:
             self._loop.add_reader(self._err, self._read_stderr)

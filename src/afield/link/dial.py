@@ -45,6 +45,7 @@ class Dialer:
         self._buffer = bytearray(READ_SIZE)
         self.exe: str | None = None  # what `python3` turned out to be: saves a shim's start at every later dial
         self._search = False
+        self._foreign = False  # the dial that is being made was begun by somebody else, as one of before
 
     def _command(self, *, fresh: bool) -> Dial:
         env = None if self.askpass is None else self.askpass.env()
@@ -87,6 +88,7 @@ class Dialer:
             if not ended.done():
                 ended.set_result(None)
 
+        self._foreign = adopted is not None
         process = adopted or self._start(self._command(fresh=fresh))
         carrier = Carrier(process, buffer=self._buffer, received=feed, writable=lambda: None, ended=end)
         try:
@@ -151,7 +153,7 @@ class Dialer:
     def _refused(self, error: AfieldError) -> Exception:
         """Name the place in what the starter reported; another Python may be new enough."""
         if isinstance(error, errors.PythonTooOld) and self.transport.can_search and not self._search:
-            self._search = True
+            self._search = not self._foreign
             return TryAgain()
         hint = error.hint or self.transport.explain(1, error.text, "").hint
         return type(error)(f"{self.transport.describe()}: {error.text}", hint=hint, **error.details)
@@ -167,7 +169,7 @@ class Dialer:
         # A `python3` that is there but cannot run (a shim without its interpreter): search on behind it, once.
         searched = self._search or "afield: no usable python" in carrier.stderr
         if isinstance(error, (errors.NoPython, errors.PythonTooOld)) and self.transport.can_search and not searched:
-            self._search = True
+            self._search = not self._foreign  # the Python of before may be gone: look at all there are
             return TryAgain()
         return error
 

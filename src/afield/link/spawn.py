@@ -10,8 +10,8 @@ import os
 import signal
 from typing import NamedTuple
 
+from afield.control import piped
 from afield.errors import AfieldError, BadTransport
-from afield.link import start
 from afield.transports.base import Dial
 
 
@@ -28,7 +28,7 @@ def spawn(dial: Dial) -> Process:
     """Start the command of a dial; raises BadTransport when the system cannot."""
     reap_left()
     try:
-        return Process(*start.with_pipes(lambda ends: _start(dial, *ends)))
+        return Process(*piped.with_pipes(lambda ends: _start(dial, *ends)))
     except OSError as error:
         raise _explain(dial, error) from error
 
@@ -37,7 +37,7 @@ def _start(dial: Dial, child_in: int, child_out: int, child_err: int) -> int:
     env = dict(os.environ) if dial.env is None else dial.env
     if dial.cwd is None:
         with contextlib.suppress(NotImplementedError):  # an old C library without POSIX_SPAWN_SETSID
-            return start.posix_spawn(dial.argv, env, (child_in, child_out, child_err))
+            return piped.posix_spawn(dial.argv, env, (child_in, child_out, child_err))
     import subprocess
 
     # Its own object would reap the pid behind our back, so the pid alone is kept.

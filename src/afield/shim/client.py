@@ -371,15 +371,17 @@ def relay(
     cwd: "str | bytes | None" = None,
     env: "Mapping[bytes, bytes] | None" = None,
     barrier: "bool" = True,
+    wait: "bool" = False,
     daemon_start: "Sequence[str]" = (),
 ) -> "int":
     """Run mode (``python``, ``run`` or ``shell``) with argv through the daemon at path, on this process's own descriptors.
 
     Gives the exit status, or minus the signal that ended the program (`ends.die` passes it on). cwd and env default to this
-    process's own; daemon_start is the command that starts a daemon that vanished. Only for the main thread: signals are caught
+    process's own; wait: a dial that is under way is waited for; daemon_start is the command that starts a daemon that vanished. Only for the main thread: signals are caught
     meanwhile. Raises NotReadyError when nothing was started, RelayError when the run cannot go on.
     """
-    asked = request(mode, argv, argv0=argv0, project=project, machine=machine, cwd=cwd, env=env, barrier=barrier)
+    who = {"argv0": argv0, "project": project, "machine": machine}
+    asked = request(mode, argv, **who, cwd=cwd, env=env, barrier=barrier, wait=wait)
     try:
         sock = dial(path)
         sock.sendall(asked)

@@ -116,21 +116,26 @@ def main_for_shim(words: list[str]) -> int:
 
 def carry(mode: str, argv: tuple[str, ...], *, project: str, machine: str, argv0: str = "", sync: bool = True) -> int:
     """Run through the daemon; when it is not ready, bring the link (and the project) up and try once more. Raises AfieldError."""
+    from afield.control import spawn
     from afield.control.paths import socket_path
-    from afield.control.spawn import cli_command
+
+    path = socket_path()
+    if not os.path.exists(path):
+        begin_daemon(project, machine)  # before anything else is imported: a login takes longer than all of that
     from afield.errors import LinkLost
     from afield.shim import ask, client, ends
 
     def attempt() -> int:
         status = client.relay(
-            socket_path(),
+            path,
             mode,
             argv,
             argv0=argv0,
             project=project,
             machine=machine,
             barrier=sync,
-            daemon_start=[*cli_command(), "daemon", "start"],
+            wait=not sync,
+            daemon_start=[*spawn.cli_command(), "daemon", "start"],
         )
         if status < 0:
             ends.die(-status)
@@ -138,8 +143,10 @@ def carry(mode: str, argv: tuple[str, ...], *, project: str, machine: str, argv0
 
     try:
         try:
+            if not sync:
+                spawn.wait_begun()
             return attempt()
-        except (client.NotReadyError, FileNotFoundError, ConnectionRefusedError):
+        except client.NotReadyError:
             begin_daemon(project, machine)
             make_ready(project, machine, sync=sync)
             return attempt()

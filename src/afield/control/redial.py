@@ -11,10 +11,9 @@ import os
 import stat
 
 import afield
-from afield.control import paths
-from afield.daemon.askfolder import ask_folder
-from afield.link import start
-from afield.link.door import Door
+from afield.control import paths, piped
+from afield.control.askfolder import ask_folder
+from afield.control.door import Door
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,18 +26,12 @@ _PACKAGES = ("", "agent", "config", "deploy", "files", "transports", "tree", "wi
 _LARGEST = 1 << 20  # a command line is limited to a tenth of that for each word
 
 
-def begin(project: str, machine: str) -> tuple[tuple[int, int, int, int], Door] | None:
-    """Start the remembered dial of this project and machine; gives process and door, None when nothing fits. Raises OSError."""
-    argv = recall(project, machine)
-    if argv is None:
-        return None
+def begin(argv: list[str]) -> tuple[tuple[int, int, int, int], Door]:
+    """Start a remembered command; gives process and door. Raises OSError, NotImplementedError (``piped.posix_spawn``)."""
     door = Door(ask_folder())
     env = {**os.environ, **door.env()}
     try:
-        return start.with_pipes(lambda ends: start.posix_spawn(argv, env, ends)), door
-    except NotImplementedError:
-        door.close()
-        return None
+        return piped.with_pipes(lambda ends: piped.posix_spawn(argv, env, ends)), door
     except BaseException:
         door.close()
         raise

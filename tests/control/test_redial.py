@@ -8,7 +8,8 @@ import tempfile
 import pytest
 
 import afield
-from afield.daemon import redial
+from afield.control import launch, redial
+from afield.control.door import Door
 
 SOURCE = os.path.dirname(os.path.dirname(afield.__file__))
 ARGV = ["ssh", "-T", "--", "gpu1", "exec 'a b'"]
@@ -108,16 +109,21 @@ def test_a_file_that_is_no_memory_is_a_no(settings, data):
     assert redial.recall("/project", "gpu1") is None
 
 
-# A daemon's way to the dial, stopped where the command would start.
+# A starter's way to the dial, stopped where the command would start.
 CODE = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
-from afield.daemon import main, redial
+from afield.control import spawn
 def started(name, argv, env, **more):
-    print(name, env["SSH_ASKPASS_REQUIRE"], ",".join(name for name in sys.argv[2:] if name in sys.modules), flush=True)
+    os.write(5, (name + " " + env["SSH_ASKPASS_REQUIRE"] + " " + ",".join(name for name in sys.argv[2:] if name in sys.modules)).encode())
     os._exit(0)
 os.posix_spawnp = started
-main.dial_early(("/project", "gpu1"))
+from afield.control import launch
+launch.close_inherited = lambda keep: None
+reader, writer = os.pipe()
+os.dup2(writer, 5)
+spawn.begin(("/project", "gpu1"))
+print(os.read(reader, 1000).decode())
 """
 SLOW = [
     "typing",
@@ -129,6 +135,7 @@ SLOW = [
     "tomllib",
     "contextlib",
     "hashlib",
+    "json",
     "afield.config.load",
 ]
 
@@ -142,12 +149,23 @@ def test_a_remembered_dial_begins_with_next_to_nothing_loaded(settings):
 
 
 def test_a_door_that_nobody_serves_leaves_nothing(settings, monkeypatch, run_folder):
-    remember(settings)
-
     def fails(*_args, **_more):
         raise FileNotFoundError(2, "no ssh")
 
     monkeypatch.setattr(os, "posix_spawnp", fails)
     with pytest.raises(FileNotFoundError):
-        redial.begin("/project", "gpu1")
+        redial.begin(ARGV)
     assert os.listdir(os.path.join(run_folder, "ask")) == []
+
+
+def test_what_is_handed_over_is_what_is_taken_over(run_folder):
+    door = Door(run_folder)
+    ends = os.pipe()
+    process, taken = launch.take_over(launch.hand_over((0, *ends, -1), door))
+    assert process == (0, *ends, -1)
+    assert (taken.folder, taken.token, taken.env()) == (door.folder, door.token, door.env())
+    assert taken.sock.fileno() == door.sock.detach()
+    for end in ends:
+        os.close(end)
+    taken.close()
+    assert os.listdir(run_folder) == []

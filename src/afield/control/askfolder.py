@@ -22,12 +22,17 @@ def ask_folder() -> str | None:
     return folder
 
 
-def clear_ask_folder() -> None:
-    """Remove what a killed daemon left; only who holds the lock may. Two levels, made by us alone: shutil would cost 5 ms."""
+def clear_ask_folder(keep: str = "") -> None:
+    """Remove what a killed daemon left, but not ``keep``; only who holds the lock may.
+
+    Two levels, made by us alone: shutil would cost 5 ms.
+    """
     folder = _folder()
     try:
         for name in os.listdir(folder):
             below = os.path.join(folder, name)
+            if below == keep:
+                continue
             for file in os.listdir(below):
                 os.unlink(os.path.join(below, file))
             os.rmdir(below)

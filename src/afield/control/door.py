@@ -43,10 +43,19 @@ class Door:
         self.path = os.path.join(self.folder, "socket")
         self.helper = os.path.join(self.folder, "ask")
         self._write_helper()
-        self.sock = _socket.socket(_socket.AF_UNIX)
+        self.sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         self.sock.bind(self.path)
         os.chmod(self.path, 0o600)
         self.sock.listen(BACKLOG)
+
+    @classmethod
+    def taken_over(cls, folder: str, token: str, sock: int) -> Door:
+        """Give the door that another process made; ``sock`` is its descriptor."""
+        door = cls.__new__(cls)
+        door.folder, door.token = folder, token
+        door.path, door.helper = os.path.join(folder, "socket"), os.path.join(folder, "ask")
+        door.sock = _socket.socket(fileno=sock)
+        return door
 
     def env(self) -> dict[str, str]:
         """Give what ssh needs in its environment. DISPLAY: an ssh before 8.4 calls the program only when it is set."""
