@@ -8,26 +8,26 @@ read is never taken as gone. No decisions about the other side in here.
 from __future__ import annotations
 
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.errors import AfieldError, Cancelled, LinkLost, ProtocolError
+from afield.sync.bounds import Bound
 from afield.sync.endpoint import Endpoint
 from afield.sync.packed import SideTree
+from afield.sync.told import ASKED_BYTES, into, lists, pieces
 from afield.tree.entries import FOLDER, Entry, Node, Stat, decode_entries, stat_from_value
 from afield.tree.listing import decode_same, encode_known
 from afield.tree.paths import check_or_root, parent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from afield.sync.channel import Maker
 
 # Two writes within one step of a file system's clock can leave equal stats; kernels step by 1 to 10 ms, NFS servers
 # and loaded machines report a little later. A file seen this recently is hashed when it is reported again.
 FRESH_SECONDS = 0.1
-
-# Paths are asked about in lists that fit well into a record of 1 MiB.
-ASKED_BYTES = 512 << 10
 
 
 class Opened(NamedTuple):
@@ -154,7 +154,7 @@ class Side:
         known, rows = self._known(), self.tree.rows
         try:
             args = {"path": b"", "known": bool(known), "watch": self._watch_next}
-            request = self.asked().start("scan", args, on_part=_into(fresh))
+            request = self.asked().start("scan", args, on_part=into(fresh, Bound(self.name)))
             if known:
                 told = encode_known(known)
                 for at in range(0, len(told), ASKED_BYTES):
@@ -169,7 +169,7 @@ class Side:
             self._watch_next = False
             self.watch_mode = str(done["mode"])
             self.limited = done.get("limited")
-        self.unreadable = dict(_lists(done, "errors"))
+        self.unreadable = dict(lists(done, "errors"))
         self.ignored = done.get("ignored") or {}
         if self.tree.rows is not rows:
             # What was told as known counts no more.
@@ -216,9 +216,9 @@ class Side:
         for wanted in pieces(paths):
             fresh: dict[bytes, Entry] = {}
             self._during = set()
-            done = await self.asked().request("rescan", {"paths": wanted}, on_part=_into(fresh))
-            ignored.update(_lists(done, "ignored"))
-            self.unreadable.update(_lists(done, "errors"))
+            done = await self.asked().request("rescan", {"paths": wanted}, on_part=into(fresh, Bound(self.name)))
+            ignored.update(lists(done, "ignored"))
+            self.unreadable.update(lists(done, "errors"))
             self._take([path for path in self.at_or_below(wanted) if not self.hidden(path)], fresh)
         return ignored
 
@@ -271,7 +271,9 @@ class Side:
 
     def _told(self, value: Any) -> None:
         fresh = dict(decode_entries(value["entries"])) if value.get("entries") else {}
-        paths = [check_or_root(path) for path in _lists(value, "paths")]
+        paths = [check_or_root(path) for path in lists(value, "paths")]
+        if fresh or paths:
+            Bound(self.name, max(len(self.tree), len(self._during))).add(chain(fresh, paths))
         limit = time.monotonic() - FRESH_SECONDS
         for path, entry in fresh.items():
             old = self.tree.get(path)
@@ -360,32 +362,6 @@ class Side:
         entry = self.tree.get(path)
         if entry is not None and entry.stat == stat and path not in self.unsure:
             self.tree[path] = Entry(Node("f", entry.node.executable, digest), stat)
-
-
-def _lists(done: Any, name: str) -> list[Any]:
-    """The list of that name in a done value. Raises ProtocolError."""
-    found = done.get(name) if isinstance(done, dict) else None
-    if not isinstance(found, list):
-        raise ProtocolError(f"expected a list called {name}, got {done!r:.120}")
-    return found
-
-
-def _into(entries: MutableMapping[bytes, Entry]) -> Callable[[bytes], None]:
-    return lambda part: entries.update(decode_entries(part))
-
-
-def pieces(paths: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Cut paths, sorted, into lists that fit a record."""
-    some: list[bytes] = []
-    weight = 0
-    for path in sorted(paths):
-        if some and weight + len(path) > ASKED_BYTES:
-            yield some
-            some, weight = [], 0
-        some.append(path)
-        weight += len(path) + 9
-    if some:
-        yield some
 
 
 def below_any(path: bytes, folders: Mapping[bytes, Any] | set[bytes]) -> bool:
