@@ -324,6 +324,12 @@ class RootReplaced(FilesError):
     exit = 3
 
 
+class TooManyFiles(FilesError):
+    """A folder announces more than can be synced, or an answer does not end."""
+
+    code = "too-many-files"
+
+
 class FileFailed(FilesError):
     """Any other failure of the file system."""
 

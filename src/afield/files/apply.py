@@ -9,7 +9,7 @@ import hashlib
 import os
 from time import monotonic
 
-from afield.errors import AfieldError, FileFailed, WrongKind
+from afield.errors import AfieldError, FileChanged, FileFailed, WrongKind
 from afield.files import squeeze, steps
 from afield.files.acts import ACTS
 from afield.files.bundle import Unpack
@@ -223,6 +223,9 @@ class Apply:
         hasher = hashlib.sha256()
         staged, fd = self.stage.name(), -1
         fault: "Optional[Exception]" = None
+        if size != row[4]:
+            # Not a byte of it is written: a peer must not fill the disk with what nobody asked for.
+            fault = FileChanged("%s: expected %d bytes as scanned, got %d" % (show(row[1]), row[4], size), path=row[1])
         left = size
         tail: "Optional[Tuple[int, bytes]]" = None
         try:

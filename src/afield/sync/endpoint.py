@@ -13,7 +13,8 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from afield.errors import AfieldError, Cancelled, LinkTimeout, ProtocolError, from_value
+from afield.errors import AfieldError, Cancelled, LinkTimeout, ProtocolError, TooManyFiles, from_value
+from afield.sync.bounds import Gathered
 from afield.wire.records import RecordReader, encode_record
 
 if TYPE_CHECKING:
@@ -129,9 +130,9 @@ class Endpoint:
 
     async def collect(self, verb: str, args: dict[str, Any] | None = None) -> tuple[list[Any], Any]:
         """Ask and give (all parts, the done value); only for answers that fit into memory."""
-        parts: list[Any] = []
-        done = await self.request(verb, args, on_part=parts.append)
-        return parts, done
+        gathered = Gathered(self.name, verb)
+        done = await self.request(verb, args, on_part=gathered.add)
+        return gathered.parts, done
 
     def forget(self, request: Request, error: AfieldError) -> None:
         """End a request from this side and tell the worker."""
@@ -158,7 +159,7 @@ class Endpoint:
         try:
             for record in self._reader.feed(data):
                 self._record(record)
-        except ProtocolError as error:
+        except (ProtocolError, TooManyFiles) as error:
             self._end(error)
         except Exception as error:
             # Whatever the peer sent that our code did not expect: this worker is not to be trusted any further.

@@ -8,18 +8,21 @@ read is never taken as gone. No decisions about the other side in here.
 from __future__ import annotations
 
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.errors import AfieldError, Cancelled, LinkLost, ProtocolError
+from afield.sync.bounds import Bound
 from afield.sync.endpoint import Endpoint, Request
 from afield.sync.packed import SideTree
-from afield.sync.pieces import ASKED_BYTES, below_any, pieces
+from afield.sync.pieces import below_any, pieces
+from afield.sync.told import into, lists, tell
 from afield.tree.entries import FOLDER, Entry, Node, Stat, decode_entries, stat_from_value
 from afield.tree.listing import decode_same, encode_known
 from afield.tree.paths import check_or_root, parent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from afield.sync.channel import Maker
 
@@ -160,13 +163,13 @@ class Side:
         request: Request | None = None
         try:
             args = {"path": b"", "known": known_after is not None or bool(self.tree.rows), "watch": self._watch_next}
-            request = self.asked().start("scan", args, on_part=_into(fresh))
+            request = self.asked().start("scan", args, on_part=into(fresh, Bound(self.name)))
             if known_after is not None:
                 await known_after
             self.needs_scan = False
             known, rows = self._known(), self.tree.rows
             if args["known"]:
-                _tell(request, encode_known(known))
+                tell(request, encode_known(known))
             done = await request.wait()
             flags = decode_same(done["same"], [path for path, _ in known]) if known else []
         except BaseException:
@@ -178,7 +181,7 @@ class Side:
             self._watch_next = False
             self.watch_mode = str(done["mode"])
             self.limited = done.get("limited")
-        self.unreadable = dict(_lists(done, "errors"))
+        self.unreadable = dict(lists(done, "errors"))
         self.ignored = done.get("ignored") or {}
         if self.tree.rows is not rows:
             # What was told as known counts no more.
@@ -225,9 +228,9 @@ class Side:
         for wanted in pieces(paths):
             fresh: dict[bytes, Entry] = {}
             self._during = set()
-            done = await self.asked().request("rescan", {"paths": wanted}, on_part=_into(fresh))
-            ignored.update(_lists(done, "ignored"))
-            self.unreadable.update(_lists(done, "errors"))
+            done = await self.asked().request("rescan", {"paths": wanted}, on_part=into(fresh, Bound(self.name)))
+            ignored.update(lists(done, "ignored"))
+            self.unreadable.update(lists(done, "errors"))
             self._take([path for path in self.at_or_below(wanted) if not self.hidden(path)], fresh)
         return ignored
 
@@ -280,7 +283,9 @@ class Side:
 
     def _told(self, value: Any) -> None:
         fresh = dict(decode_entries(value["entries"])) if value.get("entries") else {}
-        paths = [check_or_root(path) for path in _lists(value, "paths")]
+        paths = [check_or_root(path) for path in lists(value, "paths")]
+        if fresh or paths:
+            Bound(self.name, max(len(self.tree), len(self._during))).add(chain(fresh, paths))
         limit = time.monotonic() - FRESH_SECONDS
         for path, entry in fresh.items():
             old = self.tree.get(path)
@@ -369,21 +374,3 @@ class Side:
         entry = self.tree.get(path)
         if entry is not None and entry.stat == stat and path not in self.unsure:
             self.tree[path] = Entry(Node("f", entry.node.executable, digest), stat)
-
-
-def _lists(done: Any, name: str) -> list[Any]:
-    """The list of that name in a done value. Raises ProtocolError."""
-    found = done.get(name) if isinstance(done, dict) else None
-    if not isinstance(found, list):
-        raise ProtocolError(f"expected a list called {name}, got {done!r:.120}")
-    return found
-
-
-def _tell(request: Request, data: bytes) -> None:
-    for at in range(0, len(data), ASKED_BYTES):
-        request.send_data(data[at : at + ASKED_BYTES])
-    request.send_end()
-
-
-def _into(entries: MutableMapping[bytes, Entry]) -> Callable[[bytes], None]:
-    return lambda part: entries.update(decode_entries(part))
