@@ -15,7 +15,7 @@ from afield.wire.values import decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict
+    from typing import Any, Dict, List
 
 START_WAIT = 60.0  # seconds until a start counts as hung: a folder on a slow network disk, and nvidia-smi
 LONGEST_NAME = 64
@@ -55,7 +55,7 @@ def keep(base: "str", wish: "Dict[str, Any]", outward: "int") -> "None":
         c_signal.signal(c_signal.SIGPIPE, c_signal.SIG_IGN)
         os.setsid()
         os.chdir("/")
-        told = []
+        told: "List[bool]" = []
 
         def report(value: "Any") -> "None":
             if not told:

@@ -226,6 +226,12 @@ def plan(request: RunRequest, target: Target) -> Plan:
     return Plan(argv, cwd, env, tty, request.mode == "shell", active.path)
 
 
+def header_of(plan: Plan, number: bytes, label: str) -> dict[str, object]:
+    """Give the header of the ``process`` stream that starts it."""
+    header: dict[str, object] = {"do": "process", **plan._asdict(), "unset": [], "id": number, "label": label}
+    return {**header, "path": list(plan.path), "mkdir": True}
+
+
 def _python_argv(request: RunRequest, target: Target, paths: PathMap, *, inside: bool) -> list[bytes]:
     words = list(request.argv)
     script, program = split_python(words)
