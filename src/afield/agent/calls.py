@@ -131,7 +131,14 @@ def _footprint(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
         "processes": 1 + len(keeper.helpers) + keeper.bridges(),
         "files": files,
         "disk": disk,
+        "jobs": _count_jobs(keeper),
     }
+
+
+def _count_jobs(keeper: "Keeper") -> "int":
+    from afield.agent import jobdir
+
+    return jobdir.count_live(jobdir.root(keeper.info))
 
 
 def resident() -> "int":

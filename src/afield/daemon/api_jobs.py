@@ -82,6 +82,7 @@ async def jobs(daemon: Daemon, ask: Ask, args: Args) -> Any:
 
 async def job_start(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Start one as a run would be started; ``ready`` false when the project has to be brought up first."""
+    del ask
     target = daemon.projects.get(args["project"], args["machine"])
     state = target.run_state(barrier=args["sync"])
     if state == "not-ready":
@@ -147,11 +148,15 @@ async def job_wait(daemon: Daemon, ask: Ask, args: Args) -> Any:
     return list(await asyncio.gather(*(wait_end(target, job["id"]) for job in found)))
 
 
-async def wait_end(target: Target, job: str) -> Job:
-    """Wait until a job has ended and give it as it is then. Raises NoSuchProcess when it was removed meanwhile."""
+async def wait_end(target: Target, job: str, *, dial: bool = True) -> Job:
+    """Wait until a job has ended and give it as it is then. Raises NoSuchProcess when it was removed meanwhile.
+
+    Without ``dial`` a link that is down raises its LinkError.
+    """
     while True:
         try:
-            await target.place.ready()
+            if dial:
+                await target.place.ready()
             stream = target.place.connection.open_stream({"do": "job", "job": job, "quiet": True, "follow": True})
             try:
                 async for _ in stream.messages():
@@ -162,6 +167,8 @@ async def wait_end(target: Target, job: str) -> Job:
         except StopIteration:
             raise NoSuchProcess(f"job {job} was removed") from None
         except LinkError:
+            if not dial and not target.place.usable:
+                raise
             await asyncio.sleep(_AGAIN)
 
 
@@ -198,12 +205,15 @@ async def top(daemon: Daemon, ask: Ask, args: Args) -> Any:
     return {**told, "place": target.place.text, "jobs": [plain(job) for job in told["jobs"]]}
 
 
-async def live(target: Target) -> list[Job]:
-    """Give the jobs that run or wait at the target's place; none when an older agent is there."""
+async def count_live(target: Target) -> int:
+    """Give how many jobs run or wait at the target's place; 0 when it does not answer at once."""
+    if not target.place.connected:
+        return 0
     try:
-        return [job for job in await listing(target) if job["state"] in LIVE]
+        told = await target.place.connection.call("jobs", {"count": True}, timeout=2.0)
     except AfieldError:
-        return []
+        return 0
+    return int(told["live"])
 
 
 VERBS = {

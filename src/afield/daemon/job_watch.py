@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from afield.control import paths
 from afield.daemon import api_jobs, memory, sync_back
-from afield.errors import AfieldError
+from afield.errors import AfieldError, LinkError
 
 if TYPE_CHECKING:
     from afield.daemon.core import Daemon
@@ -68,7 +68,7 @@ class JobWatch:
 
     async def _wait(self, target: Target, row: dict[str, Any]) -> None:
         try:
-            job = await api_jobs.wait_end(target, row["id"]) if row["state"] in api_jobs.LIVE else row
+            job = await api_jobs.wait_end(target, row["id"], dial=False) if row["state"] in api_jobs.LIVE else row
             if "told" in wants(job):
                 await notify(job)
                 await self._mark(target, job, "told")
@@ -78,6 +78,8 @@ class JobWatch:
                 self._daemon.diary.info(f"job {job['name']}: {came} files came back")
                 for path in beside:
                     self._daemon.diary.warning(f"job {job['name']}: changed here, so the result is beside it: {path}")
+        except LinkError:
+            return  # the next link looks again
         except AfieldError as error:
             self._daemon.diary.warning(f"job {row['name']}: {error}")
             return
