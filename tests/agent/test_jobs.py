@@ -170,7 +170,9 @@ def test_a_job_that_daemonizes_has_ended_and_what_goes_on_is_still_kept(agent, b
 
 
 def test_two_clients_of_a_terminal_see_the_same_and_both_type(agent, base):
-    state = job(agent, "sh", "-c", "stty -echo; echo ready; read a; read b; echo $a-$b; stty size", tty={"rows": 10, "cols": 20})
+    state = job(
+        agent, "sh", "-c", "stty -echo; echo ready; read a; read b; echo $a-$b; stty size", tty={"rows": 10, "cols": 20}
+    )
     views = [view(agent, state, follow=True, input=True, result=True) for _ in range(2)]
     agent.wait(lambda: all(b"ready" in each.out for each in views))
     views[1].message({"resize": [30, 90]})
@@ -219,7 +221,14 @@ def test_a_name_is_taken_as_long_as_its_job_runs(agent, base):
 
 def test_the_end_is_told_to_a_command_there(agent, base, home, wait_until):
     path = os.path.join(home, "told")
-    job(agent, "sh", "-c", "exit 6", name="n", command=f"echo $AFIELD_JOB_NAME $AFIELD_JOB_EXIT > {path}.tmp; mv {path}.tmp {path}".encode())
+    job(
+        agent,
+        "sh",
+        "-c",
+        "exit 6",
+        name="n",
+        command=f"echo $AFIELD_JOB_NAME $AFIELD_JOB_EXIT > {path}.tmp; mv {path}.tmp {path}".encode(),
+    )
     wait_until(lambda: os.path.exists(path))
     with open(path) as file:
         assert file.read() == "n 6\n"

@@ -48,7 +48,7 @@ JOB_ROWS = (
         1,
         (
             *_PLACE,
-            Arg("jobs", "texts", default=()),
+            Arg("jobs", "texts"),
             Arg("ended", "bool", default=False),
             Arg("force", "bool", default=False),
         ),

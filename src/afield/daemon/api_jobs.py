@@ -187,7 +187,7 @@ async def job_remove(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Remove ended jobs and their output; ``ended``: all of this project's that have ended."""
     target = await linked(daemon, ask, args)
     rows, there = await listing(target), await target.there()
-    found = [pick(rows, word, there) for word in args["jobs"]]
+    found = [pick(rows, word, there) for word in args["jobs"] or ()]
     if args["ended"]:
         found += [row for row in rows if row["project"] == there and row["state"] not in LIVE and row not in found]
     removed = []
