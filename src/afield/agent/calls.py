@@ -59,8 +59,13 @@ class Call(Service):
         self._helper = None
         if failure:
             self._channel.close(AfieldError("the place could not answer: %s" % failure))
-        else:
-            self._answer(then(value))
+            return
+        try:
+            answer = then(value)
+        except AfieldError as error:
+            self._channel.close(error)
+            return
+        self._answer(answer)
 
     def _answer(self, value: "Any") -> "None":
         self._channel.message(value)
@@ -71,6 +76,17 @@ class Call(Service):
         if self._helper is not None:
             self._helper.cancel()
             self._helper = None
+
+
+def _jobs(name: "str") -> "Callable[[Keeper, Dict[str, Any]], Any]":
+    """Give a call about jobs; they are loaded when the first one comes."""
+
+    def answer(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
+        from afield.agent import jobcalls
+
+        return getattr(jobcalls, name)(keeper, args)
+
+    return answer
 
 
 def _ping(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
@@ -115,7 +131,14 @@ def _footprint(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
         "processes": 1 + len(keeper.helpers) + keeper.bridges(),
         "files": files,
         "disk": disk,
+        "jobs": _count_jobs(keeper),
     }
+
+
+def _count_jobs(keeper: "Keeper") -> "int":
+    from afield.agent import jobdir
+
+    return jobdir.count_live(jobdir.root(keeper.info))
 
 
 def resident() -> "int":
@@ -223,4 +246,11 @@ TABLE: "Dict[str, Callable[[Keeper, Dict[str, Any]], Any]]" = {
     "envs": _envs,
     "env-packages": _env_packages,
     "env-remove": _env_remove,
+    "job-start": _jobs("job_start"),
+    "jobs": _jobs("jobs"),
+    "job-top": _jobs("job_top"),
+    "job-stop": _jobs("job_stop"),
+    "job-mark": _jobs("job_mark"),
+    "job-remove": _jobs("job_remove"),
+    "jobs-clean": _jobs("jobs_clean"),
 }

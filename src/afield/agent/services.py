@@ -84,6 +84,12 @@ def _listen(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "
     return Listen(keeper, channel, header)
 
 
+def _job(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "Service":
+    from afield.agent.jobview import JobView
+
+    return JobView(keeper, channel, header)
+
+
 def _call(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "Service":
     from afield.agent.calls import Call
 
@@ -96,5 +102,6 @@ TABLE: "Dict[str, Callable[[Keeper, Channel, Dict[str, Any]], Service]]" = {
     "files": _files,
     "connect": _connect,
     "listen": _listen,
+    "job": _job,
     "call": _call,
 }

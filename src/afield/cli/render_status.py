@@ -89,6 +89,9 @@ def _place(place: dict[str, Any], now: float) -> list[str]:
     agent = place.get("agent") or {}
     if agent and name == "connected":
         lines.append(f"agent    {_agent(agent)}")
+        count = int(agent.get("jobs") or 0)
+        if count:
+            lines.append(f"jobs     {count} job{'s' if count > 1 else ''} at work or waiting: afield jobs --all")
     return lines
 
 

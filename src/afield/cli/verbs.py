@@ -19,8 +19,15 @@ class Verb:
         self.group = group
 
 
-GROUPS: Final = ("start", "run", "files", "look", "more")
-TITLES: Final = {"start": "set up and stop", "run": "run there", "files": "files", "look": "look", "more": "more"}
+GROUPS: Final = ("start", "run", "jobs", "files", "look", "more")
+TITLES: Final = {
+    "start": "set up and stop",
+    "run": "run there",
+    "jobs": "jobs: what outlives the link",
+    "files": "files",
+    "look": "look",
+    "more": "more",
+}
 VERBS: Final = (
     Verb("init", "init", "name the place of this project: writes afield.toml and checks the login", "start"),
     Verb("up", "up", "link, first sync, then live sync in the background", "start"),
@@ -31,6 +38,13 @@ VERBS: Final = (
     Verb("python", "runs", "like python, there: afield python train.py --lr 0.1", "run"),
     Verb("run", "runs", "run any command there: afield run nvidia-smi", "run"),
     Verb("shell", "runs", "a login shell there", "run"),
+    Verb("jobs", "jobs", "list the jobs there: what runs, waits and has ended", "jobs"),
+    Verb("logs", "logs", "the output of a job, also while it runs: afield logs -f train", "jobs"),
+    Verb("attach", "attach", "watch a job and type into its terminal; Ctrl-\\ twice leaves it", "jobs"),
+    Verb("wait", "wait", "wait until jobs have ended; the exit status is theirs", "jobs"),
+    Verb("stop", "stop", "end jobs: SIGTERM, then SIGKILL", "jobs"),
+    Verb("rm", "rm", "remove jobs that have ended, and their output", "jobs"),
+    Verb("top", "top", "jobs, processor, memory and GPUs there, live", "jobs"),
     Verb("env", "env", "environments there: list, use, create, install, export, diff, remove", "run"),
     Verb("forward", "forward", "carry a port here: afield forward 8000", "run"),
     Verb("sync", "sync", "sync now, or show what a sync would do (--dry-run)", "files"),

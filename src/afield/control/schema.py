@@ -9,28 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.control import VERSION
+from afield.control.rows import Arg, Verb
+from afield.control.rows_jobs import JOB_ROWS
 from afield.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-class Arg(NamedTuple):
-    """One argument: its kind is a key of KINDS; ``default`` stands for one that was not given."""
-
-    name: str
-    kind: str
-    required: bool = False
-    default: Any = None
-
-
-class Verb(NamedTuple):
-    """One row of the table. ``result`` is for people and for the manual."""
-
-    name: str
-    since: int
-    args: tuple[Arg, ...]
-    result: str
 
 
 class Request(NamedTuple):
@@ -214,6 +198,7 @@ _ROWS = (
     Verb("facts", 1, _PLACE, "the agent's facts"),
     Verb("processes", 1, _PLACE, "the agent's list of processes"),
     Verb("kill", 1, (*_PLACE, Arg("id", "hex", required=True), Arg("signal", "count", default=15)), "killed"),
+    *JOB_ROWS,
     Verb("log", 1, (Arg("lines", "count", default=50),), "path, lines"),
     Verb("stop-daemon", 1, (Arg("force", "bool", default=False),), "stopping, or keeps"),
     Verb("answer", 1, (Arg("token", "text", required=True), Arg("text", "text"), Arg("yes", "bool")), "taken"),

@@ -20,6 +20,7 @@ from afield.daemon import (
     api_explain,
     api_files,
     api_git,
+    api_jobs,
     api_link,
     api_ports,
     api_python,
@@ -131,6 +132,7 @@ _VERBS = {
     **api_envs.VERBS,
     **api_files.VERBS,
     **api_git.VERBS,
+    **api_jobs.VERBS,
     **api_ports.VERBS,
     **api_python.VERBS,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon import api_link, api_ports, clean, folders, syncs
+from afield.daemon import api_jobs, api_link, api_ports, clean, folders, syncs
 
 if TYPE_CHECKING:
     from afield.daemon.conversation import Ask
@@ -29,12 +29,13 @@ async def down(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Stop the sync, the forwards and, when nobody else needs it, the link."""
     del ask
     target = daemon.projects.get(args["project"], args["machine"])
+    jobs = await api_jobs.count_live(target)
     stopped = await daemon.projects.down(target)
     stopped += await api_ports.stop_of(daemon, target)
     was_linked = target.place.usable
     if await api_link.let_go(daemon, target, quit_agent=args["stop_agent"]) and was_linked:
         stopped.append("link")
-    return {"stopped": stopped}
+    return {"stopped": stopped, "jobs": jobs}
 
 
 async def sync(daemon: Daemon, ask: Ask, args: Args) -> Any:

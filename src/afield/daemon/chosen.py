@@ -57,13 +57,18 @@ class Chosen:
         machine = self._target.machine
         if machine.environment is None:
             return
-        found = await listing(self._target)
-        env = pick(found["envs"], machine.environment, await self._target.there(), await self._target.place.home())
-        lines = machine.envs.get(env["name"], machine.envs.get(machine.environment, ()))
-        active = activation.activation_of(usable(env), lines, machine.setup)
+        active = await self.named(machine.environment)
         if machine is self._target.machine:
             self._target.forget_mapping()
             self._active = active
+
+    async def named(self, wanted: str) -> activation.Activation:
+        """Look another name up, for one program. Raises NoSuchEnv, EnvBroken, EnvClash."""
+        machine = self._target.machine
+        found = await listing(self._target)
+        env = pick(found["envs"], wanted, await self._target.there(), await self._target.place.home())
+        lines = machine.envs.get(env["name"], machine.envs.get(wanted, ()))
+        return activation.activation_of(usable(env), lines, machine.setup)
 
 
 async def listing(target: Target) -> Env:

@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon import api_envs, api_link, api_ports, folders, syncs
+from afield.daemon import api_envs, api_jobs, api_link, api_ports, folders, syncs
 from afield.daemon.transfers import check_name, open_worker
 from afield.errors import AfieldError, GuardRefused, NoSuchFile, RootMissing
 from afield.sync.notice import amount
@@ -54,6 +54,10 @@ async def clean(daemon: Daemon, ask: Ask, args: Args) -> Any:
             raise _refusal(part, only_there)
     removed = await daemon.projects.down(target)
     removed += await api_ports.stop_of(daemon, target)
+    ended = await target.place.connection.call("jobs-clean", timeout=660)
+    removed += [f"job {name}" for name in ended["removed"]]
+    for name in ended["kept"]:
+        ask.note(f"job {name} belongs to another host that shares this home: it stays")
     # What lies inside another folder goes first.
     theres = sorted((part.there for part, _ in found), key=len, reverse=True)
     told = await target.place.connection.call("clean", {"folders": theres}, timeout=660)
@@ -104,6 +108,9 @@ async def _plan(target: Target, found: list[tuple[folders.Part, list[Any]]]) -> 
     if target.session is not None:
         plan.append("the sync of this project")
     print_of = await target.place.connection.call("footprint")
+    for job in await api_jobs.listing(target):
+        runs = ", which is ended" if job["state"] in api_jobs.LIVE else ""
+        plan.append(f"job {job['name']} ({job['number']}, {job['state']}) and its output{runs}")
     plan.append(f"the agent (process {print_of['pid']}) and its {print_of['files']} files, {amount(print_of['disk'])}")
     for part, rows in found:
         files = [row for row in rows if row[1] == "f"]

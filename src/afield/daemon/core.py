@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from afield import __version__
 from afield.control import paths
 from afield.daemon.conversation import Conversation
+from afield.daemon.job_watch import JobWatch
 from afield.daemon.places import Places
 from afield.daemon.projects import Projects
 from afield.daemon.runs import Run
@@ -53,6 +54,7 @@ class Daemon:
         self._last_use = self.loop.time()
         self._timer = self.loop.call_later(IDLE_SECONDS, self._look_idle)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.job_watch = JobWatch(self)
         self.state.put("daemon", "self", {"version": __version__, "pid": os.getpid(), "since": self.since})
 
     # ---- who comes in
@@ -129,6 +131,7 @@ class Daemon:
         """Close the links that nobody used for so long and that carry nothing."""
         used = {target.place for target in self.projects.all() if target.session is not None or target.starting}
         used |= {run.project_place() for run in self.runs.values()}
+        used |= {target.place for target in self.projects.all() if self.job_watch.busy(target)}
         used |= {forward.target.place for forward in self.forwards.values()}
         for place in self.places.all():
             if place not in used and place.connected and time.monotonic() - place.last_use >= seconds:

@@ -93,8 +93,8 @@ def parse_request(payload: bytes) -> RunRequest:
     if version != "1":
         raise ProtocolError(f"expected version 1 of the run protocol, got {version!r:.20}")
     mode = take.text()
-    if mode not in ("python", "run", "shell"):
-        raise ProtocolError(f"expected the mode python, run or shell, got {mode!r:.20}")
+    if mode not in ("python", "run", "shell", "job"):
+        raise ProtocolError(f"expected the mode python, run, shell or job, got {mode!r:.20}")
     argv0, project, machine, cwd = take.bytes(), take.bytes(), take.text(), take.bytes()
     if not cwd.startswith(b"/") or (project and not project.startswith(b"/")):
         raise ProtocolError("the project folder and the working folder are absolute paths")

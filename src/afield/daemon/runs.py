@@ -13,7 +13,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon import mapping, run_wire, settling
+from afield.daemon import job_views, mapping, run_wire, settling
 from afield.daemon.around import Around
 from afield.errors import AfieldError, CommandNotFound, LinkLost, NoSuchProcess, ProtocolError, SessionGone
 
@@ -71,6 +71,7 @@ class Run:
         self._sent = [0, 0]
         self._acked = [0, 0]
         self._early: list[dict[str, Any]] = []
+        self._keys: job_views.Keys | None = None
         channel.on_data = self.feed
         channel.on_end = self._client_gone
 
@@ -126,6 +127,12 @@ class Run:
         self._received += len(data)
         if self._taken_base + self._received > self._credit:
             raise ProtocolError(f"stdin past the credit of {self._credit} bytes")
+        if self._keys is not None:
+            data, leave = self._keys.feed(data)
+            if leave:
+                self._finish(run_wire.refused(0, "\ndetached: the job goes on", None))
+                self._hang_up()
+                return
         if data and not self._stdin_end:
             self._stdin.append(data)
             self._push_stdin()
@@ -139,10 +146,11 @@ class Run:
             self._stream.consumed(count)
 
     def _signal(self, number: int) -> None:
-        if self._stream is None and number in _ENDING:
+        if (self._stream is None or self._is_view()) and number in _ENDING:
             if self._task is not None:
                 self._task.cancel()
             self._finish(run_wire.ended(-number))
+            self._hang_up()
         else:
             self._message({"signal": number})
 
@@ -177,6 +185,9 @@ class Run:
             return
         self._results = state == "barrier"
         self.id = os.urandom(16)
+        if request.mode == "job":
+            self._view(base, job_views.header_of(request))
+            return
         words = request.argv if request.mode == "run" else (request.mode.encode(), *request.argv)
         self.label = b" ".join(words[:4]).decode("utf-8", "replace")[:80]
         self.channel.write(run_wire.started(self.id) + run_wire.credit(self._credit))
@@ -229,6 +240,17 @@ class Run:
         self._attach_stream(base.open_stream(header, run_wire.WINDOW))
         self._push_stdin()
 
+    def _view(self, base: Base, header: dict[str, Any]) -> None:
+        """Look at a job: output as that of a program, keys to its terminal; nothing else reaches it."""
+        self.label = f"view of job {header['job']}"
+        self._results = False
+        if header.get("input"):
+            self._keys = job_views.Keys()
+        self._attach_stream(base.open_stream(header, run_wire.WINDOW))
+
+    def _is_view(self) -> bool:
+        return self._stream is not None and self._stream.header.get("do") == "job"
+
     def _resume(self, request: ResumeRequest) -> None:
         self.id, self.project, self.machine = request.id, request.project, request.machine
         self.label = "(taken up again)"
@@ -241,6 +263,9 @@ class Run:
         self._results = base.run_state(barrier=True) == "barrier"
         self._sent = [request.out, request.err]
         self._acked = [request.out, request.err]
+        if (view := job_views.resumed(request)) is not None:
+            self._view(base, view)
+            return
         header = {"do": "attach", "id": request.id, "out": request.out, "err": request.err}
         self._attach_stream(base.open_stream(header, run_wire.WINDOW))
 
@@ -298,12 +323,15 @@ class Run:
             self._exited(int(message["exit"]))
         elif "killed" in message:
             self._exited(-int(message["killed"]))
+        elif "note" in message:
+            self.channel.write(run_wire.notice(f"afield: {message['note']}"))
 
     def _attached(self, told: dict[str, Any]) -> None:
         self.pid = told.get("pid")
         self._taken_base = int(told["in"])
         self._credit = self._taken_base + run_wire.WINDOW
-        self.channel.write(run_wire.started(self.id) + run_wire.credit(self._credit))
+        number = job_views.run_id(self._stream.header, int(told["start"])) if "start" in told else self.id
+        self.channel.write(run_wire.started(number) + run_wire.credit(self._credit))
 
     def _exited(self, code: int) -> None:
         base = self._base

@@ -66,6 +66,21 @@ SERVICES: "Dict[str, Dict[str, Field]]" = {
     "files": {"root": _must(BYTES)},
     "connect": {"host": _may(TEXT), "port": _may(PORT), "unix": _may(BYTES)},
     "listen": {"host": _may(TEXT, "127.0.0.1"), "port": _may(PORT, 0)},
+    "job": {
+        "job": _must(TEXT),
+        "start": _may(OFFSET),
+        "out": _may(OFFSET, 0),
+        "err": _may(OFFSET, 0),
+        "in": _may(OFFSET, 0),
+        "lines": _may(INT),
+        "since": _may(OFFSET),
+        "times": _may(INT),
+        "follow": _may(BOOL, False),
+        "input": _may(BOOL, False),
+        "only_err": _may(BOOL, False),
+        "result": _may(BOOL, False),
+        "quiet": _may(BOOL, False),
+    },
     "accepted": {"listener": _must(INT), "peer": _may(TEXT, "")},
 }
 
@@ -83,6 +98,28 @@ CALLS: "Dict[str, Dict[str, Field]]" = {
     "envs": {"roots": _may(BYTES_LIST, [])},
     "env-packages": {"prefix": _must(BYTES), "version": _may(TEXT)},
     "env-remove": {"prefix": _must(BYTES), "keep": _may(BYTES_LIST, []), "foreign": _may(BOOL, False)},
+    "job-start": {
+        "process": _must(MAP),
+        "name": _may(TEXT, ""),
+        "words": _may(BYTES_LIST, []),
+        "project": _may(BYTES, b""),
+        "origin": _may(TEXT, ""),
+        "limit": _may(INT, 0),
+        "after": _may(TEXT_LIST, []),
+        "after_any": _may(BOOL, False),
+        "gpus": _may(INT, 0),
+        "gpu_wait": _may(BOOL, False),
+        "url": _may(TEXT),
+        "command": _may(BYTES),
+        "desktop": _may(BOOL, False),
+        "sync_back": _may(TEXT_LIST, []),
+    },
+    "jobs": {"count": _may(BOOL, False)},
+    "job-top": {},
+    "job-stop": {"job": _must(TEXT), "signal": _may(INT, 15), "grace": _may(INT, 10000)},
+    "job-mark": {"job": _must(TEXT), "mark": _must(TEXT)},
+    "job-remove": {"job": _must(TEXT), "force": _may(BOOL, False)},
+    "jobs-clean": {},
 }
 
 # one key of a MSG on a process or port stream -> kind of its value
@@ -96,6 +133,7 @@ MESSAGES = {
     "connected": BOOL,
     "listening": PORT,
     "ports": LIST,
+    "note": TEXT,
 }
 
 

@@ -37,6 +37,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         del project
         stopped = ", ".join(str(item) for item in done.get("stopped") or [])
         said = f"stopped: {stopped}" if stopped else "nothing was up"
+        count = int(done.get("jobs") or 0)
+        if count:
+            goes = "1 job goes" if count == 1 else f"{count} jobs go"
+            said += f"; {goes} on there: afield jobs --all"
         return said if not (args.all or args.on) else f"{machine}: {said}"
 
     return for_each(args, terminal, one, text=text)

@@ -12,6 +12,7 @@ import sys
 TYPE_CHECKING = False  # what is imported here is part of every run
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
 _TEXT = {
     "python": """\
@@ -22,6 +23,7 @@ Edits that were just saved are there before it starts; files that it writes are 
 
   --machine NAME   a machine of afield.toml (default: the one it names)
   --no-sync        do not wait for the sync, before and after
+  -d, --detach     start it as a job that outlives the link; options as for `afield run -d`
   --               end of afield's options: `afield python -- --help` is Python's own help
 """,
     "run": """\
@@ -31,6 +33,17 @@ Run any command there, in the folder that matches this one; no shell in between 
 
   -m, --machine NAME   a machine of afield.toml (default: the one it names)
   --no-sync            do not wait for the sync, before and after
+  -d, --detach         start it as a job that outlives the link, the daemon and this machine's sleep, with:
+    --name NAME          what to call it (default: the program's name)
+    --env NAME           an environment there (default: the one in use)
+    --gpu N              wait for nothing: take N GPUs that no process uses, or fail;  --gpu-wait: wait for them
+    --after JOB          start when that job has succeeded;  --after-any: when it has ended in any way
+    --pty                on a terminal of its own, for `afield attach`
+    --journal SIZE       keep that much of its output there (default 1 GiB; the oldest goes first)
+    --notify             show its end on the desktop here, when the link is there
+    --notify-url URL     tell its end to a webhook, from the place;  --notify-command CMD: run this there
+    --sync-back PATTERN  bring these results here when it ends, whatever the sync leaves out
+    --json               print the job
 """,
     "shell": """\
 usage: afield shell [-m NAME | --machine NAME]
@@ -45,12 +58,14 @@ A login shell there, on a terminal of its own, in the folder that matches this o
 class Own:
     """afield's own words of a command line, and the rest."""
 
-    __slots__ = ("help", "machine", "rest", "sync")
+    __slots__ = ("detach", "help", "job", "machine", "rest", "sync")
 
     def __init__(self) -> None:
         self.machine = ""
         self.sync = True
         self.help = False
+        self.detach = False
+        self.job: dict[str, Any] = {}
         self.rest: tuple[str, ...] = ()
 
 
@@ -77,6 +92,10 @@ def parse_own(verb: str, words: list[str]) -> Own:
             own.machine, left = word.partition("=")[2], left[1:]
         elif word == "--no-sync":
             own.sync, left = False, left[1:]
+        elif verb != "shell" and word in ("-d", "--detach"):
+            own.detach, left = True, left[1:]
+        elif verb != "shell" and (taken := _job_option(own, left)):
+            left = left[taken:]
         elif verb != "python" and word.startswith("-"):
             raise UsageError(f"afield {verb} has no option {word!r}", hint=f"afield {verb} --help")
         else:
@@ -84,9 +103,40 @@ def parse_own(verb: str, words: list[str]) -> Own:
     own.rest = tuple(left)
     if verb == "run" and not left:
         raise UsageError("no command to run", hint="for example: afield run nvidia-smi")
+    if own.job and not own.detach:
+        raise UsageError(f"--{next(iter(own.job)).replace('_', '-')} is for jobs", hint=f"afield {verb} -d …")
+    if own.detach and not left:
+        raise UsageError("a job needs a command", hint=f"afield {verb} -d …")
     if verb == "shell" and left:
         raise UsageError("afield shell takes no command", hint="afield run COMMAND runs one")
     return own
+
+
+# Options of a job: which take a value, which take several, which are flags.
+_VALUED = ("name", "env", "gpu", "journal", "notify-url", "notify-command")
+_LISTED = ("after", "sync-back")
+_FLAGS = ("gpu-wait", "after-any", "pty", "notify", "json")
+
+
+def _job_option(own: Own, left: list[str]) -> int:
+    """Take an option of a job; gives how many words that was, 0 when it is none. Raises UsageError."""
+    from afield.errors import UsageError
+
+    name, equals, value = left[0].partition("=")
+    if not name.startswith("--") or name[2:] not in (*_VALUED, *_LISTED, *_FLAGS):
+        return 0
+    key = name[2:].replace("-", "_")
+    if name[2:] in _FLAGS:
+        own.job[key] = True
+        return 1
+    if not equals and len(left) < 2:
+        raise UsageError(f"{name} needs a value")
+    value = value if equals else left[1]
+    if name[2:] in _LISTED:
+        own.job.setdefault(key, []).append(value)
+    else:
+        own.job[key] = value
+    return 1 if equals else 2
 
 
 def main(verb: str, words: list[str]) -> int:
@@ -105,6 +155,10 @@ def main(verb: str, words: list[str]) -> int:
             f"no {FILE} in {cwd} or above",
             hint="make one with: afield init ssh://user@host   (or local:// to try it here)",
         )
+    if own.detach:
+        from afield.cli.jobs import start
+
+        return start(verb, own.rest, own.job, project=project, machine=own.machine, sync=own.sync)
     return carry(verb, own.rest, project=project, machine=own.machine, sync=own.sync)
 
 
@@ -114,7 +168,16 @@ def main_for_shim(words: list[str]) -> int:
     return carry("python", tuple(rest), project=project, machine=machine, argv0=argv0)
 
 
-def carry(mode: str, argv: tuple[str, ...], *, project: str, machine: str, argv0: str = "", sync: bool = True) -> int:
+def carry(
+    mode: str,
+    argv: tuple[str, ...],
+    *,
+    project: str,
+    machine: str,
+    argv0: str = "",
+    sync: bool = True,
+    env: dict[bytes, bytes] | None = None,
+) -> int:
     """Run through the daemon; when it is not ready, bring the link (and the project) up and try once more. Raises AfieldError."""
     from afield.control import spawn
     from afield.control.paths import socket_path
@@ -135,6 +198,7 @@ def carry(mode: str, argv: tuple[str, ...], *, project: str, machine: str, argv0
             machine=machine,
             barrier=sync,
             wait=not sync,
+            env=env,
             daemon_start=[*spawn.cli_command(), "daemon", "start"],
         )
         if status < 0:
@@ -182,4 +246,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the words for completion."""
     parser.add_argument("--machine", metavar="NAME")
     parser.add_argument("--no-sync", action="store_true")
+    parser.add_argument("-d", "--detach", action="store_true")
+    for name in (*_VALUED, *_LISTED):
+        option = parser.add_argument(f"--{name}", metavar=name.upper())
+        if name == "after":
+            from afield.cli.jobs import complete_jobs
+
+            option.completer = complete_jobs  # type: ignore[attr-defined]  # argcomplete reads this attribute
+    for name in _FLAGS:
+        parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("words", nargs="...")  # argparse.REMAINDER
