@@ -75,7 +75,7 @@ def do(job: dict[str, Any], far: Far, tell: Callable[..., None], store: bytes | 
     folder = store or default_folder()
     if job["do"] == "status":
         return _status(base, folder)
-    make_folder(base)
+    _own_folder(base)
     with _alone(base):
         if job["do"] == "remove":
             return _remove(base, folder)
@@ -95,6 +95,15 @@ def do(job: dict[str, Any], far: Far, tell: Callable[..., None], store: bytes | 
             if contents.due():
                 contents.collect()
             return done
+
+
+def _own_folder(base: bytes) -> None:
+    """Make ``.afield``, and keep it out of git as the first sync does."""
+    make_folder(base)
+    with contextlib.suppress(FileExistsError):
+        fd = os.open(base + b"/.gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with open(fd, "wb") as file:
+            file.write(b"*\n")
 
 
 @contextlib.contextmanager
