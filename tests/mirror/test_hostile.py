@@ -214,8 +214,7 @@ def test_a_link_in_the_way_is_not_followed(place, tmp_path):
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 1 << 40) | st.binary(max_size=40) | st.text(max_size=10),
     lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(list(unit(b"a", {})) + ["same"]), inner, max_size=6)
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*unit(b"a", {}), "same"]), inner, max_size=6)
     ),
     max_leaves=12,
 )
