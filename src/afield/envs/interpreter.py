@@ -4,7 +4,6 @@ One start of it, about 20 ms: ``.pth`` files, ``pyvenv.cfg``, distribution patch
 has to be done again here. Nothing of the answer is trusted to be more than paths.
 """
 
-import json
 import os
 
 from afield.errors import EnvBroken
@@ -20,7 +19,7 @@ LARGEST = 4 << 20
 _MARK = "afield-paths:"
 # Runs under any Python 3. Finders of editable installs (setuptools) keep their map in their module.
 _PROGRAM = """
-import json, sys, sysconfig
+import sys, sysconfig, json
 paths = sysconfig.get_paths()
 maps = []
 for finder in sys.meta_path:
@@ -60,6 +59,8 @@ def folders_of(python: "bytes") -> "Dict[str, Any]":
 
 def read(out: "bytes", failure: "str") -> "Dict[str, Any]":
     """Read what the program above printed, between whatever else came. Raises EnvBroken."""
+    import json
+
     text = out[-LARGEST:].decode("utf-8", "replace")
     line = next((line for line in reversed(text.split("\n")) if line.startswith(_MARK)), None)
     try:
