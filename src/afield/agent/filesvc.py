@@ -20,7 +20,7 @@ from afield.errors import AgentBroken, SpawnFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Tuple
+    from typing import Any, Callable, Dict, List, Optional, Tuple
 
     from afield.agent.keeper import Keeper
     from afield.agent.session import Channel
@@ -38,7 +38,7 @@ class FilesService(Service):
         self._root = header["root"]
         self._ended = False
         self._parting = False
-        self._pid, to_worker, from_worker = keeper.parking.take(self._root) or start()
+        self._pid, to_worker, from_worker = self.parked() or start(self.program)
         self._running = True
         keeper.helpers.add(self._pid)
         keeper.loop.child(self._pid, self._exited)
@@ -47,6 +47,16 @@ class FilesService(Service):
         for other in self._others():
             if not other.near:
                 other.give_way()
+
+    def parked(self) -> "Optional[Tuple[int, int, int]]":
+        """Give a worker for this folder that kept watching it since an earlier stream; as ``start``."""
+        return self._keeper.parking.take(self._root)
+
+    def program(self) -> "Any":
+        """Give what the child runs, on the two pipe ends."""
+        from afield.files.worker import main
+
+        return main
 
     def data(self, data: "Any", err: "bool") -> "None":
         """Pass requests on."""
@@ -91,7 +101,7 @@ class FilesService(Service):
         for session in self._keeper.sessions.values():
             for channel in session.channels.values():
                 service = channel.service
-                if isinstance(service, FilesService) and service is not self and service._root == self._root:
+                if type(service) is type(self) and service is not self and service._root == self._root:
                     found.append(service)
         return found
 
@@ -130,7 +140,7 @@ class FilesService(Service):
             os.kill(self._pid, int(c_signal.SIGKILL))
 
 
-def start() -> "Tuple[int, int, int]":
+def start(program: "Callable[[], Any]") -> "Tuple[int, int, int]":
     """Fork a worker; gives its pid, its input and its output. Raises SpawnFailed."""
     requests, to_worker = os.pipe()
     from_worker, answers = os.pipe()
@@ -141,7 +151,7 @@ def start() -> "Tuple[int, int, int]":
             os.close(fd)
         raise SpawnFailed("the files worker could not be started there: %s" % os.strerror(error.errno or 0)) from None
     if pid == 0:
-        _work(requests, answers)
+        _work(requests, answers, program)
     os.close(requests)
     os.close(answers)
     grow_pipe(to_worker)
@@ -149,15 +159,13 @@ def start() -> "Tuple[int, int, int]":
     return pid, to_worker, from_worker
 
 
-def _work(requests: "int", answers: "int") -> "None":
+def _work(requests: "int", answers: "int", program: "Callable[[], Any]") -> "None":
     """Run the worker in the child; never returns."""
     status = 1
     try:
         leave_agent((requests, answers))
         os.setsid()
-        from afield.files.worker import main
-
-        main(requests, answers)
+        program()(requests, answers)
         status = 0
     except BaseException as error:
         if isinstance(error, SystemExit):

@@ -72,6 +72,12 @@ def _files(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "S
     return FilesService(keeper, channel, header)
 
 
+def _mirror(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "Service":
+    from afield.agent.mirror import MirrorService
+
+    return MirrorService(keeper, channel, header)
+
+
 def _connect(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "Service":
     from afield.agent.ports import Connect
 
@@ -100,6 +106,7 @@ TABLE: "Dict[str, Callable[[Keeper, Channel, Dict[str, Any]], Service]]" = {
     "process": _process,
     "attach": _attach,
     "files": _files,
+    "mirror": _mirror,
     "connect": _connect,
     "listen": _listen,
     "job": _job,

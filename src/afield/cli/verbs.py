@@ -46,6 +46,12 @@ VERBS: Final = (
     Verb("rm", "rm", "remove jobs that have ended, and their output", "jobs"),
     Verb("top", "top", "jobs, processor, memory and GPUs there, live", "jobs"),
     Verb("env", "env", "environments there: list, use, create, install, export, diff, remove", "run"),
+    Verb(
+        "mirror",
+        "mirror",
+        "sources of the environment there, for tools that read files here: sync, status, get, remove",
+        "run",
+    ),
     Verb("forward", "forward", "carry a port here: afield forward 8000", "run"),
     Verb("sync", "sync", "sync now, or show what a sync would do (--dry-run)", "files"),
     Verb("git", "git", "carry commits, branches and tags both ways: afield git sync", "files"),

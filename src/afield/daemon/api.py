@@ -22,6 +22,7 @@ from afield.daemon import (
     api_git,
     api_jobs,
     api_link,
+    api_mirror,
     api_ports,
     api_python,
     api_settle,
@@ -133,6 +134,7 @@ _VERBS = {
     **api_files.VERBS,
     **api_git.VERBS,
     **api_jobs.VERBS,
+    **api_mirror.VERBS,
     **api_ports.VERBS,
     **api_python.VERBS,
 }

@@ -18,6 +18,7 @@ from afield import __version__
 from afield.control import paths
 from afield.daemon.conversation import Conversation
 from afield.daemon.job_watch import JobWatch
+from afield.daemon.mirrors import Mirrors
 from afield.daemon.places import Places
 from afield.daemon.projects import Projects
 from afield.daemon.runs import Run
@@ -45,6 +46,7 @@ class Daemon:
         self.projects = Projects(
             self.places, self.state, memory_path=os.path.join(paths.state_folder(), "up.json"), log=diary.info
         )
+        self.mirrors = Mirrors(self)
         self.runs: dict[str, Run] = {}
         self.forwards: dict[int, Any] = {}
         self.next_forward = 1
