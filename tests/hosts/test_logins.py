@@ -96,3 +96,16 @@ def test_a_host_without_any_python_says_what_to_install(world, lab):
     assert "hint: install Python 3.6 or newer there" in done.stderr
     assert not (world.project / "afield.toml").exists()
     world.init("c")
+
+
+def test_a_cold_run_asks_once_on_its_own_terminal(world, lab):
+    lab.c.authentication("password")
+    with world.at_terminal("init", "ssh://c", "--name", "c", *world.ssh_words) as person:
+        person.wait_for("password: ").type(PASSWORD + "\n").wait_for("wrote afield.toml")
+        assert person.finish() == 0
+    wait_for((world.root / "state" / "last-dial").exists, what="the memory of the dial")
+    world.afield("daemon", "stop", "--force")
+    with world.at_terminal("run", "--no-sync", "hostname") as person:
+        person.wait_for("password: ").type(PASSWORD + "\n").wait_for("c\r\n")
+        assert person.finish() == 0
+        assert person.seen.count("password: ") == 1
