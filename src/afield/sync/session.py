@@ -163,6 +163,7 @@ class Session:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.texts.close()
+        cycle.drop_foresight(self.picture)
         await together(
             self.picture.here.close(), self.picture.there.close() if self._suspended else self.picture.there.part()
         )
