@@ -206,3 +206,25 @@ def test_hashes_match_and_a_vanished_file_has_none(worker, root):
     assert tuple(rows[0][2]) == tuple(worker.tree()[b"f"].stat)
     assert rows[1][1] == hashlib.sha256(b"x" * (1 << 20)).digest()
     assert rows[2] == [b"none", None, None]
+
+
+def test_rescan_of_a_removed_folder_knows_what_the_rules_leave_out_below_it(root, worker):
+    write(root + b"/.gitignore", b"*.log\nbuild/\n/gone/secret\n")
+    asked = [
+        b"gone",
+        b"gone-by",
+        b"gone/a.log",
+        b"gone/a.py",
+        b"gone/build/x.py",
+        b"gone/d",
+        b"gone/d/b.py",
+        b"gone/secret",
+    ]
+    asked += [b"left"]
+    write(root + b"/left", b"x")
+    found = worker.request("rescan", paths=asked)
+    one_by_one = [worker.request("rescan", paths=[path]) for path in asked]
+    assert found["ignored"] == [b"gone/a.log", b"gone/build/x.py", b"gone/secret"]
+    assert found["absent"] == [b"gone", b"gone-by", b"gone/a.py", b"gone/d", b"gone/d/b.py"]
+    assert found["ignored"] == [path for answer in one_by_one for path in answer["ignored"]]
+    assert found["absent"] == [path for answer in one_by_one for path in answer["absent"]]

@@ -3,6 +3,8 @@
 Rules: as in service.py, whose table has them; how a scan and a watch work is in their own modules.
 """
 
+from time import monotonic
+
 from afield.errors import AfieldError, FilesError, ProtocolError
 from afield.files import steps
 from afield.files.early import Early
@@ -117,8 +119,17 @@ def rescan(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generato
     work = Scan(root, rules)
     absent: "List[bytes]" = []
     ignored: "List[bytes]" = []
+    # The last folder where nothing stands, with a slash: nothing stands below it either, and no look is needed there.
+    gone = b"/"
     try:
         for path in paths:
+            if monotonic() >= task.until:
+                root.forget()
+                yield None
+                gone = b"/"
+            if path.startswith(gone):
+                (ignored if rules.left_out_below(gone[:-1], path) else absent).append(path)
+                continue
             try:
                 if rules.left_out(root, path):
                     ignored.append(path)
@@ -135,6 +146,7 @@ def rescan(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generato
                         yield part
             except (FileNotFoundError, NotADirectoryError):
                 absent.append(path)
+                gone = path + b"/"
             except OSError as error:
                 work.error(path, from_os_error(error, path).text)
             except AfieldError as error:

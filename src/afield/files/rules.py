@@ -80,6 +80,15 @@ class Rules:
             above = inner
         return False
 
+    def left_out_below(self, gone: "bytes", path: "bytes") -> "bool":
+        """Tell the same for a path below ``gone``, where nothing stands and which is not left out itself."""
+        cut = path.find(b"/", len(gone) + 1)
+        while cut > 0:
+            if self.decided(path[:cut], True):
+                return True
+            cut = path.find(b"/", cut + 1)
+        return self.decided(path, True) or self.decided(path, False)
+
     def _learn(self, handles: "Handles", folder: "bytes") -> "None":
         if folder not in self.known:
             try:

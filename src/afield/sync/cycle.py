@@ -16,6 +16,7 @@ from afield.sync.copied import learn_copied
 from afield.sync.limits import Impossible, possible
 from afield.sync.moves import learn_moved
 from afield.sync.outcome import Done, Plan
+from afield.sync.packed import take_over
 from afield.sync.together import together
 from afield.sync.transfer import Progress, transfer
 from afield.tree.reconcile import Change, Outcome, reconcile, undecided
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from afield.sync.answers import Result
     from afield.sync.copied import Copies
+    from afield.sync.packed import Row
     from afield.sync.picture import Picture
     from afield.sync.side import Side
     from afield.tree.entries import Node, Stat
@@ -67,14 +69,28 @@ async def run(
         for part in outcomes.parts(plan, picture.here.tree, picture.there.tree, picture.pending):
             results = await carry_out(picture, part, progress)
             report = report.plus(await remember(picture, part, results))
+        drop_foresight(picture)
         return report
     except BaseException:
         picture.pending |= paths
+        if _unwatched(picture):
+            # What was written is in no tree yet.
+            picture.here.needs_scan = picture.there.needs_scan = True
         raise
+
+
+def drop_foresight(picture: Picture) -> None:
+    """Forget what was prepared."""
+    if picture.foresight is not None:
+        picture.foresight.close()
+        picture.foresight = None
 
 
 async def decide_all(picture: Picture, paths: set[bytes]) -> Plan:
     """All steps that only look: from changed paths to a plan that may be carried out."""
+    foreseen = None if picture.foresight is None else picture.foresight.plan(paths, picture.sent)
+    if foreseen is not None:
+        return foreseen
     unknown = await hash_undecided(picture, paths)
     ignored: set[bytes] = set()
     for _ in range(CHECKS):
@@ -213,6 +229,8 @@ async def _one_way(
 ) -> Done:
     entries = plan.here if source.name == "here" else plan.there
     after: dict[bytes, tuple[Node | None, Stat | None]] = {}
+    # Where no event comes in between, both trees can learn of it all at once (``_agree``): a third of the work.
+    unwatched = _unwatched(picture)
 
     def note(results: list[Result]) -> None:
         steps.at("results")
@@ -221,8 +239,9 @@ async def _one_way(
                 continue
             for path, node, stat in outcomes.left_by(result, plan.new):
                 after[path] = node, stat
-                target.wrote(path, node, stat)
-            if result.digest is not None:
+                if not unwatched:
+                    target.wrote(path, node, stat)
+            if result.digest is not None and not unwatched:
                 path = result.op["path"]
                 source.read(path, entries[path].stat, result.digest)
 
@@ -237,8 +256,27 @@ async def _one_way(
         on_results=note,
         way=picture.ways[target.name],
         begun=target.opened.begun if target.opened is not None else frozenset(),
+        ahead=picture.foresight.bundle if picture.foresight is not None and target.name == "there" else None,
     )
     return Done(results, after)
+
+
+def _unwatched(picture: Picture) -> bool:
+    return not (picture.here.watch_mode or picture.there.watch_mode)
+
+
+def _agree(picture: Picture, new: dict[bytes, Row], gone: list[bytes], results: tuple[Done, Done]) -> None:
+    """Have the rows, and the trees that stand on them, say what was agreed on."""
+    if not _unwatched(picture):
+        picture.agree(new, gone)
+        return
+    for side, done in zip((picture.here, picture.there), results, strict=True):
+        for path, (node, stat) in done.after.items():
+            if path not in new:
+                side.wrote(path, node, stat)
+    if gone:
+        picture.agree({}, gone)
+    take_over(picture.rows, (picture.here.tree, picture.there.tree), new)
 
 
 async def remember(picture: Picture, plan: Plan, results: tuple[Done, Done]) -> Report:
@@ -247,7 +285,9 @@ async def remember(picture: Picture, plan: Plan, results: tuple[Done, Done]) -> 
     in_here, in_there = results
     learned = outcomes.learn(plan, in_here, in_there)
     _note_failures(picture, plan, learned.failed)
-    rows = {**learned.rows, **outcomes.refreshed(plan, picture.rows, picture.here.tree, picture.there.tree, learned)}
+    seen = (picture.here.tree, picture.there.tree)
+    again = outcomes.refreshed(plan, picture.rows, *seen, learned) if picture.rows else {}
+    rows = {**learned.rows, **again} if again else learned.rows
     gone = [path for path in learned.gone if path in picture.rows]
     if rows or gone:
         if len(rows) + len(gone) <= ROWS_INLINE:
@@ -255,8 +295,10 @@ async def remember(picture: Picture, plan: Plan, results: tuple[Done, Done]) -> 
         else:
             await asyncio.to_thread(picture.store.remember, list(rows.items()), gone)
         steps.at("remembered")
-        picture.agree(rows, gone)
+        _agree(picture, rows, gone, results)
         picture.news = list(rows)
+    elif _unwatched(picture):
+        _agree(picture, {}, [], results)
     if plan.final:
         picture.conflicts = {conflict.path: conflict for conflict in plan.conflicts}
         picture.compare_all = False

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from afield.errors import AfieldError, RootMissing, RootReplaced
 from afield.sync import steps
 from afield.sync.clocks import offset
+from afield.sync.foresight import Foresight
 from afield.sync.notice import show
 from afield.sync.together import together
 
@@ -98,7 +99,11 @@ class Opening:
     async def _look(self, side: Side) -> None:
         if self.picture.store.exists:
             side.begin_watch()
-        await side.scan(everything=self.picture.compare_all, known_after=self._read())
+        picture = self.picture
+        await side.scan(everything=picture.compare_all, known_after=self._read())
+        if picture.compare_all and side is picture.here and not picture.there.alive:
+            picture.foresight = Foresight(picture)
+            picture.foresight.begin()
 
     async def _read(self) -> None:
         """Wait until what was agreed on is in the picture."""

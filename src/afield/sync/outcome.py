@@ -47,15 +47,21 @@ class Plan(NamedTuple):
     found: Outcome | None = None
 
 
+# So many short ops are kept: they are looked at four times before anything is carried out.
+KEPT = 50_000
+_KINDS = {"d": "dir", "f": "put", "l": "link"}
+
+
 class Additions(Sequence[Op]):
     """The ops of changes that only add, made when they are looked at: a million of them need not be in memory.
 
-    What is gone from the source meanwhile is left out.
+    Iterating gives only what they do, where, and with how many bytes. What is gone from the source meanwhile is left out.
     """
 
     def __init__(self, changes: list[Change], source: Mapping[bytes, Entry]) -> None:
         self._changes = changes
         self._source = source
+        self._short: list[Op] | None = None
 
     def __len__(self) -> int:
         return len(self._changes)
@@ -64,9 +70,24 @@ class Additions(Sequence[Op]):
         return ops_for(self._changes[at], {}, self._source) if isinstance(at, slice) else self[at : at + 1][0]
 
     def __iter__(self) -> Iterator[Op]:
-        for change in self._changes:
-            if change.path in self._source:
-                yield from ops_for((change,), {}, self._source)
+        if self._short is not None and len(self._short) == len(self._changes):
+            return iter(self._short)
+        if len(self._changes) > KEPT:
+            return self._made()
+        self._short = list(self._made())
+        return iter(self._short)
+
+    def _made(self) -> Iterator[Op]:
+        for path, _, new in self._changes:
+            entry = self._source.get(path)
+            if entry is not None and new is not None:
+                yield {
+                    "op": _KINDS[new.kind],
+                    "path": path,
+                    "was": None,
+                    "was_kind": None,
+                    "size": entry.stat.size if new.kind == "f" else 0,
+                }
 
 
 class Done(NamedTuple):

@@ -268,6 +268,10 @@ class SideTree(MutableMapping[bytes, Entry]):
         self.own.update(own)
         self._count = len(own)
 
+    def grew(self) -> None:
+        """Something stands at a path now where nothing stood, because the rows say so."""
+        self._count += 1
+
     def reset(self, path: bytes) -> bool:
         """Take what the rows say of a path; gives whether something else stood there."""
         if path not in self.own:
@@ -363,3 +367,15 @@ def agree(rows: Rows, sides: Iterable[SideTree], new: dict[bytes, Row], gone: It
             rows[path] = row
         for tree, data in zip(trees, before, strict=True):
             tree.put(path, data)
+
+
+def take_over(rows: Rows, sides: Iterable[SideTree], new: dict[bytes, Row]) -> None:
+    """Change the rows and have the trees say the same of these paths, whatever they said before: what both sides confirmed."""
+    trees = list(sides)
+    for path, row in new.items():
+        known = path in rows.packed
+        for tree in trees:
+            was = tree.own.pop(path, _MISSING)
+            if was is None or (was is _MISSING and not known):
+                tree.grew()
+        rows[path] = row

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from afield.sync.base import BaseStore
+    from afield.sync.foresight import Foresight
     from afield.sync.pace import Limit
     from afield.sync.packed import Row
     from afield.sync.side import Side
@@ -47,6 +48,8 @@ class Picture:
         # What was learnt of each direction, by the side that gets the bytes.
         self.ways = {"here": Way(limit), "there": Way(limit)}
         self.rows = Rows()
+        # What was prepared for a first upload, until it is done.
+        self.foresight: Foresight | None = None
         self.problems = Problems()
         self.conflicts: dict[bytes, Conflict] = {}
         # What the last cycle agreed on, for whoever keeps contents of it.

@@ -124,6 +124,7 @@ class Session:
         task, self._task = self._task, None
         await ended(task)
         await self.texts.close()
+        cycle.drop_foresight(self.picture)
         await together(
             self.picture.here.close(), self.picture.there.close() if self._suspended else self.picture.there.part()
         )

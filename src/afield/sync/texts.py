@@ -138,9 +138,9 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin with what is not kept yet."""
+        """Begin with what is not kept yet; it is looked for when the caller has gone on."""
         if self._task is None:
-            self.agreed(self.picture.rows)
+            self._idle.clear()
             self._task = asyncio.get_running_loop().create_task(self._run(), name="afield-texts")
 
     async def close(self) -> None:
@@ -150,14 +150,16 @@ class Keeper:
         await asyncio.to_thread(self.texts.close)
 
     def agreed(self, paths: Collection[bytes]) -> None:
-        """Note paths that were just agreed on."""
+        """Note paths that were just agreed on; before ``start`` that is not needed."""
+        if self._task is None:
+            return
         if len(paths) <= MANY:
             found = (path for path in paths if self._is_wanted(self.picture.rows.get(path)))
             self._wanted.update(dict.fromkeys(found))
         if self._wanted:
             self._idle.clear()
             self._wake.set()
-        elif self._task is None or not self._wake.is_set():
+        elif not self._wake.is_set():
             self._idle.set()
 
     async def settled(self) -> None:
@@ -174,6 +176,7 @@ class Keeper:
 
     async def _run(self) -> None:
         self._known = await asyncio.to_thread(self.texts.known)
+        self.agreed(self.picture.rows)
         while True:
             if not self._wanted:
                 self._wake.clear()

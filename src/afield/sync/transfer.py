@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from afield.sync.endpoint import Endpoint, Request
+    from afield.sync.foresight import Bundle
 
 # One batch: small enough that its ops fit well into a record of 1 MiB (names are up to 4 KB, most are 50 bytes) and
 # that progress and results come often; large enough that its own records do not count.
@@ -101,6 +102,7 @@ class _Flow:
         progress: Progress,
         valve: Valve,
         on_results: Callable[[list[Result]], None],
+        ahead: Callable[[Batch], Bundle | None] | None,
     ) -> None:
         self.batch = batch
         self.progress = progress
@@ -117,13 +119,18 @@ class _Flow:
         self.read: Request | None = None
         if batch.items:
             try:
-                wanted: dict[str, Any] = {"items": encode_entries(batch.items)}
-                if self.level:
-                    wanted["squeeze"] = self.level
-                self.read = source.start("read", wanted, on_part=self._piece)
+                self.read = self._begin(source, None if ahead is None or self.level else ahead(batch))
             except AfieldError:
                 self.apply.cancel()
                 raise
+
+    def _begin(self, source: Endpoint, ready: Bundle | None) -> Request:
+        if ready is not None:
+            return ready.pass_to(self._piece)
+        wanted: dict[str, Any] = {"items": encode_entries(self.batch.items)}
+        if self.level:
+            wanted["squeeze"] = self.level
+        return source.start("read", wanted, on_part=self._piece)
 
     def _piece(self, data: bytes) -> None:
         self.apply.send_data(data)
@@ -206,11 +213,12 @@ async def transfer(
     on_results: Callable[[list[Result]], None],
     way: Way | None = None,
     begun: frozenset[str] = frozenset(),
+    ahead: Callable[[Batch], Bundle | None] | None = None,
 ) -> list[Result]:
     """Carry ``ops`` out on ``target`` with bytes of ``source``; one result per op, in order.
 
     ``begun``: names of the unfinished files that the target kept (``open`` tells). ``on_results`` is told the answers of the target as they arrive, so between the events that came before and after it.
-    After a full disk, batches that bring files are not tried any more (those that only remove are). Raises nothing for
+    ``ahead`` gives what was already read of a batch. After a full disk, batches that bring files are not tried any more (those that only remove are). Raises nothing for
     what the sides did: a side that is gone makes results ``lost``.
     """
     results: list[Result] = []
@@ -240,7 +248,9 @@ async def transfer(
                     LargeFlow(source, target, batch, progress=progress, valve=valve, on_results=on_results, ask=ask)
                 )
             else:
-                flows.append(_Flow(source, target, batch, progress=progress, valve=valve, on_results=on_results))
+                flows.append(
+                    _Flow(source, target, batch, progress=progress, valve=valve, on_results=on_results, ahead=ahead)
+                )
         while flows:
             await finish_one()
     finally:
