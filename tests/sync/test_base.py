@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from afield.errors import DiskFull
 from afield.sync.base import BaseStore, Row
 from afield.tree.entries import FOLDER, Node, Stat
 
@@ -21,6 +22,33 @@ some_rows = st.builds(Row, nodes, stats, stats) | st.just(Row(FOLDER, Stat(0, 0,
 rows = st.dictionaries(st.binary(min_size=1, max_size=40), some_rows, max_size=10)
 STAT = Stat(1, 2, 3, 4)
 FILE = Row(Node("f", False, bytes(32)), STAT, STAT)
+
+
+def test_a_full_disk_is_named_and_the_store_stays_as_it_was(store):
+    store.load(PAIR)
+    store.remember([(b"kept", FILE)], [])
+    store._db.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(DiskFull, match="full here"):
+        store.remember([(b"%d" % number + b"x" * 500, FILE) for number in range(200)], [b"kept"])
+    store.remember([(b"small", FILE)], [])
+    store.close()
+    again = BaseStore(store.path)
+    assert set(again.load(PAIR).rows) == {b"kept", b"small"}
+    again.close()
+
+
+def test_a_disk_that_is_full_when_it_is_opened_does_not_cost_the_store(store, monkeypatch):
+    store.load(PAIR)
+    store.remember([(b"kept", FILE)], [])
+    store.close()
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    with monkeypatch.context() as patched:
+        patched.setattr(BaseStore, "_open", lambda *_: (_ for _ in ()).throw(error))
+        with pytest.raises(DiskFull):
+            store.load(PAIR)
+    loaded = store.load(PAIR)
+    assert (set(loaded.rows), loaded.trouble) == ({b"kept"}, None)
 
 
 @pytest.fixture

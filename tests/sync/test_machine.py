@@ -21,7 +21,7 @@ from hands import TIMES, Disk, Hands
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from afield.errors import AfieldError, FilesError, GuardRefused, LinkLost, LinkTimeout
+from afield.errors import AfieldError, DiskFull, FilesError, GuardRefused, LinkLost, LinkTimeout
 from afield.files import steps as worker_steps
 from afield.sync import copied, steps
 from afield.sync.resolve import WAYS
@@ -218,6 +218,19 @@ class SyncMachine(RuleBasedStateMachine):
     def fill_the_disk(self):
         self.disk.fill()
 
+    @rule(times=COUNTS)
+    def store_is_full(self, times):
+        """What was agreed on cannot be written for a while; both sides are ahead of it then."""
+        store, left = self.session.picture.store, [times]
+
+        def remember(rows, gone):
+            left[0] -= 1
+            if left[0] >= 0:
+                raise DiskFull("the disk is full here")
+            return type(store).remember(store, rows, gone)
+
+        store.remember = remember
+
     @rule(side=SIDES, ahead=st.sampled_from([0.0, -20 * DAY, 20 * DAY, -3600.0, 3600.0]))
     def clock_jumps(self, side, ahead):
         """The next worker of that side sees it."""
@@ -306,7 +319,7 @@ class SyncMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(0 if STEPS else 240)
+@pytest.mark.timeout(0 if STEPS else 500)
 def test_nothing_is_lost_whatever_happens(monkeypatch):
     from hypothesis.stateful import run_state_machine_as_test
 
@@ -315,7 +328,7 @@ def test_nothing_is_lost_whatever_happens(monkeypatch):
     run_state_machine_as_test(
         SyncMachine,
         settings=settings(
-            max_examples=max(STEPS // LONG, 1) if STEPS else 40,
+            max_examples=max(STEPS // LONG, 1) if STEPS else 30,
             stateful_step_count=LONG if STEPS else 25,
             derandomize=not STEPS,
             deadline=None,

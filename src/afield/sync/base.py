@@ -13,6 +13,8 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
+from afield.errors import DiskFull, FileFailed, FilesError
+from afield.files.faults import from_os_error
 from afield.sync.packed import Row, Rows, is_row, pack_row
 
 __all__ = ["FORMAT", "BaseStore", "Loaded", "Row", "Rows"]
@@ -22,6 +24,18 @@ if TYPE_CHECKING:
 
 # Raised whenever the meaning of a row changes: an older store is then a lost one, never a misread one.
 FORMAT = "2"
+# Primary result codes (sqlite.org/rescode.html) that speak of the disk, or of another process, not of what is in the file.
+OF_THE_DISK = frozenset(
+    (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+    )
+)
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -89,20 +103,30 @@ class BaseStore:
         """Open the store and read it all. ``pair`` names what it belongs to (identity, mode, folders).
 
         A store that cannot be used is put aside as ``….broken`` (the last one is kept for whoever wants to look).
-        Raises OSError or sqlite3.Error only when not even an empty one can be made.
+        Raises DiskFull and FileFailed when the disk does not let it be read or written, which says nothing against the store.
         """
-        os.makedirs(os.path.dirname(self.path) or ".", mode=0o700, exist_ok=True)
         try:
+            os.makedirs(os.path.dirname(self.path) or ".", mode=0o700, exist_ok=True)
             found = self._open(pair)
+        except OSError as error:
+            raise from_os_error(error, os.fsencode(self.path)) from error
         except (sqlite3.Error, ValueError) as error:
+            if isinstance(error, sqlite3.Error) and is_of_the_disk(error):
+                self.close()
+                raise refused(error, self.path) from error
             trouble = str(error) or type(error).__name__
         else:
             if found is not None:
                 return Loaded(found, None)
             trouble = "it belongs to another pair of folders or to another version of afield"
         self.close()
-        self._put_aside()
-        self._open(pair)
+        try:
+            self._put_aside()
+            self._open(pair)
+        except OSError as error:
+            raise from_os_error(error, os.fsencode(self.path)) from error
+        except sqlite3.Error as error:
+            raise refused(error, self.path) from error
         return Loaded(Rows(), trouble)
 
     def _open(self, pair: Mapping[str, str]) -> Rows | None:
@@ -138,22 +162,30 @@ class BaseStore:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         assert self._db is not None
-        self._db.execute("BEGIN IMMEDIATE")
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            # SQLite has rolled back by itself after some failures.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def remember(self, rows: Iterable[tuple[bytes, Row]], gone: Iterable[bytes]) -> None:
-        """Write what one cycle agreed on, and drop what both sides no longer have, in one transaction."""
+        """Write what one cycle agreed on, and drop what both sides no longer have, in one transaction.
+
+        Raises DiskFull, FileFailed; nothing is written then.
+        """
         assert self._db is not None
-        with self._transaction():
-            self._db.executemany("DELETE FROM agreed WHERE path = ?", ((path,) for path in gone))
-            self._db.executemany(
-                "INSERT OR REPLACE INTO agreed VALUES (?, ?)", ((path, pack_row(row)) for path, row in rows)
-            )
+        try:
+            with self._transaction():
+                self._db.executemany("DELETE FROM agreed WHERE path = ?", ((path,) for path in gone))
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO agreed VALUES (?, ?)", ((path, pack_row(row)) for path, row in rows)
+                )
+        except sqlite3.Error as error:
+            raise refused(error, self.path) from error
 
     def forget_all(self) -> None:
         """Empty the store: the next sync is a careful first one."""
@@ -167,6 +199,18 @@ class BaseStore:
         if db is not None:
             with contextlib.suppress(sqlite3.Error):
                 db.close()
+
+
+def is_of_the_disk(error: sqlite3.Error) -> bool:
+    """Whether SQLite could not read or write, so that the content of the store is not to blame."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in OF_THE_DISK
+
+
+def refused(error: sqlite3.Error, path: str) -> FilesError:
+    """Give the error of ours for one of SQLite."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+        return DiskFull(f"{path}: the disk is full here", hint="free some space here; the sync goes on by itself")
+    return FileFailed(f"{path}: what was agreed on cannot be kept: {error}", hint="is that disk full, or not writable?")
 
 
 def _read(db: sqlite3.Connection) -> Rows:
