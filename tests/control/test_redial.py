@@ -10,6 +10,7 @@ import pytest
 import afield
 from afield.control import launch, redial
 from afield.control.door import Door
+from afield.deploy.bundle import PORTABLE_PACKAGES
 
 SOURCE = os.path.dirname(os.path.dirname(afield.__file__))
 ARGV = ["ssh", "-T", "--", "gpu1", "exec 'a b'"]
@@ -85,6 +86,10 @@ def test_any_change_is_a_no(settings, monkeypatch, change):
     remember(settings)
     change(settings, monkeypatch)
     assert redial.recall("/project", "gpu1") is None
+
+
+def test_all_that_travels_is_watched():
+    assert set(PORTABLE_PACKAGES) < set(redial._PACKAGES)
 
 
 def test_a_new_source_is_a_change(settings, monkeypatch, tmp_path):

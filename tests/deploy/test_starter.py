@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pythons import python2
 
 from afield.deploy import starter
-from afield.deploy.bundle import BOOT, build, pack, portable_sources
+from afield.deploy.bundle import BOOT, build, pack
 from afield.deploy.reply import ReplyReader, is_wrong_hash
 from afield.deploy.starter import explain_refusal, quote_for_login_shell, render
 from afield.errors import InternalError, PythonTooOld, UsageError
@@ -365,7 +365,7 @@ def test_noexec_does_not_matter(mounted):
 
 
 def test_wrong_bundle_is_refused_and_not_kept(home):
-    other = pack({**portable_sources(), BOOT: b"raise SystemExit('must not run')\n"})
+    other = pack({BOOT: b"raise SystemExit('must not run')\n", "afield": b""})
     driver = AgentDriver(home)
     process = driver.spawn()
     try:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _VERSION = "afield last dial 1"
 _VARIABLES = ("AFIELD_SSH", "HOME", "XDG_CONFIG_HOME")
 # What makes the starter and its command line: the sources that travel, and those that pack and quote them.
-_PACKAGES = ("", "agent", "config", "deploy", "files", "transports", "tree", "wire")
+_PACKAGES = ("", "agent", "config", "deploy", "envs", "files", "transports", "tree", "wire")
 _LARGEST = 1 << 20  # a command line is limited to a tenth of that for each word
 
 

@@ -1,6 +1,6 @@
 """The portable sources in one piece, named by what they are.
 
-Payload: ``AFB1``, an index of ``module length`` lines with the boot module first, an empty line, the sources unchanged. It is
+Payload: ``AFB1``, an index of ``module length`` lines with the boot module first, an empty line, the sources (see bare.py). It is
 deflated for the way, behind four bytes with the size of that (little endian); the SHA-256 is that of the payload, so that two
 builds of zlib give the same name. No dates, sorted names: one release is one bundle. Nothing is executed here.
 
@@ -15,6 +15,7 @@ import os
 import zlib
 
 from afield import errors
+from afield.deploy.bare import bare
 from afield.errors import InternalError
 
 BOOT = "afield.agent.boot"
@@ -45,11 +46,11 @@ class Bundle:
 @functools.lru_cache(maxsize=1)
 def build() -> Bundle:
     """Make the bundle of the installed package; done once per process. Raises OSError when a source cannot be read."""
-    return pack(portable_sources())
+    return pack({name: bare(source) for name, source in portable_sources().items()})
 
 
 def portable_sources() -> dict[str, bytes]:
-    """Give module name → source of everything that travels."""
+    """Give module name → source of everything that travels, as it stands in the package."""
     root = os.path.dirname(errors.__file__)
     found = {_module(name): _read(root, f"{name}.py") for name in PORTABLE_MODULES}
     for package in PORTABLE_PACKAGES:
