@@ -76,6 +76,9 @@ def run(modules: "Dict[str, bytes]", info: "Dict[str, Any]", code_file: "str", m
     """
     memory = Memory(modules, marshalled=marshalled)
     sys.meta_path.insert(0, memory)
+    # The starter's own copy of what it read would stay as long as the agent does: half a megabyte in each of its processes.
+    for name in ("data", "payload"):
+        sys.modules["__main__"].__dict__.pop(name, None)
     if code_file:
         info["later"] = lambda: refresh(memory, code_file)
     from afield.agent.main import start

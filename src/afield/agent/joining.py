@@ -1,6 +1,6 @@
 """How a second login finds the agent that is there, or becomes the agent itself  [P].
 
-    connect ──taken──► hand over 0 and 1, sleep until the agent lets go, exit
+    connect ──taken──► hand over 0 and 1, sleep (as `cat`) until the agent lets go, exit
        └──nobody──► lock ──got it──► bind, listen: be the agent
                       └──held──► somebody is just starting: try again
 
@@ -29,6 +29,7 @@ PAUSE = 0.01
 _FDS = struct.Struct("2i")
 _CREDENTIALS = struct.Struct("3i")  # unix(7): pid, uid, gid
 BACKLOG = 16
+SLEEPERS = ("/bin/cat", "/usr/bin/cat")
 
 
 class Place:
@@ -99,15 +100,28 @@ def _bridge(sock: "Any") -> "None":
     if not taken:
         sock.close()
         return
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 1)
     sock.settimeout(None)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 1)
+    os.dup2(sock.fileno(), 0)
+    _sleep_small()
     try:
         sock.recv(1)
     except OSError:
         pass
     os._exit(0)
+
+
+def _sleep_small() -> "None":
+    """Become a program that waits for the end of 0 with a fifth of our memory; returns when there is none.
+
+    Leaving altogether is no way: sshd closes the standard input of a command whose process ended, although another one reads it.
+    """
+    for path in SLEEPERS:
+        try:
+            os.execv(path, ["cat"])
+        except OSError:
+            pass
 
 
 def _lock(place: "Place") -> "bool":

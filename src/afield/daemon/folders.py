@@ -70,13 +70,22 @@ def literal(path: str) -> str:
     return "".join("\\" + letter if letter in "\\*?[! #" else letter for letter in path)
 
 
-async def make(target: Target, changed: Callable[[], None]) -> dict[str, Any]:
-    """Make a session for each folder of a target whose link is up."""
+def known(target: Target) -> bool:
+    """Say whether every folder of a target was synced before."""
+    return all(syncs.has_store(store(target, name)) for name in (OWN, *(each.name for each in target.machine.folders)))
+
+
+async def make(
+    target: Target, changed: Callable[[], None], linked: asyncio.Future[None] | None = None
+) -> dict[str, Any]:
+    """Make a session for each folder of a target whose link is up, or will be when ``linked`` is done."""
     machine = target.machine
     needs_home = any(path.startswith("~") for path in (machine.folder, *(each.there for each in machine.folders)))
+    if needs_home and linked is not None:
+        await asyncio.shield(linked)
     home = await target.place.home() if needs_home else b""
     parts = parts_of(target.folder, machine, home)
-    return {part.name: await syncs.make(target, changed, part, left_out(part, parts)) for part in parts}
+    return {part.name: syncs.make(target, changed, part, left_out(part, parts), linked) for part in parts}
 
 
 def check_apart(target: Target, others: Iterable[Target]) -> None:

@@ -148,9 +148,12 @@ class Projects:
             target.joined -= 1
 
     async def _start(self, target: Target, ask: Ask | None, answers: syncs.Answers) -> dict[str, Any]:
+        linked = asyncio.ensure_future(target.place.ready(ask))
         try:
-            await target.place.ready(ask)
-            made = await folders.make(target, lambda: self.show(target))
+            if not folders.known(target):
+                await linked  # a first sync leaves nothing behind here when there is no link
+            # What was synced before is opened and looked at here while the login is under way.
+            made = await folders.make(target, lambda: self.show(target), linked)
             session = target.session = made.pop(folders.OWN)
             target.more = made
             folders.check_apart(target, self.all())
@@ -167,6 +170,7 @@ class Projects:
             await asyncio.shield(folders.close(folders.take(target)))
             raise
         finally:
+            linked.cancel()
             target.starting = None
             self.show(target)
 

@@ -6,6 +6,7 @@ plain values. What must not go in: when a project is up (projects).
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import os
@@ -49,8 +50,17 @@ def store_path(folder: str, machine: str, part: str = "") -> str:
     return os.path.join(paths.state_folder(), "sync", f"{name}.sqlite")
 
 
-async def make(target: Target, changed: Callable[[], None], part: Part, left_out: tuple[str, ...] = ()) -> Any:
-    """Make the session of one folder of a target whose link is up. ``left_out``: patterns of what belongs to others."""
+def make(
+    target: Target,
+    changed: Callable[[], None],
+    part: Part,
+    left_out: tuple[str, ...] = (),
+    linked: asyncio.Future[None] | None = None,
+) -> Any:
+    """Make the session of one folder of a target whose link is up, or will be when ``linked`` is done.
+
+    ``left_out``: patterns of what belongs to others.
+    """
     from afield.sync.channel import local_worker
     from afield.sync.session import Session
     from afield.sync.settings import Settings
@@ -73,6 +83,8 @@ async def make(target: Target, changed: Callable[[], None], part: Part, left_out
     place = target.place
 
     async def far() -> Any:
+        if linked is not None and (not linked.done() or linked.exception() is not None):
+            await asyncio.shield(linked)
         await place.ready()
         return open_there(place.connection, part.there)
 

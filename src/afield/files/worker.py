@@ -34,6 +34,8 @@ HELD = 4 << 20
 IOV = 16
 # Trimming then begins at twice this: what a handful of pieces need, and a fraction of what a place allows.
 HEAP = 4 << 20
+# s of rest after bulk until freed memory goes back: longer than the pauses of one transfer, and once for many saves in a row.
+TRIM_AFTER = 1.0
 
 
 class Output:
@@ -84,6 +86,7 @@ class Worker:
         self.pump_of: "Any" = None
         self.pump_task = Task(0)
         self.open = True
+        self.trim_at = float("inf")
 
     def run(self) -> "None":
         """Serve until the end."""
@@ -99,6 +102,9 @@ class Worker:
         """Wait for something, take it in, let one task work for a slice."""
         self._wait()
         self._watch()
+        if monotonic() >= self.trim_at:
+            self.trim_at = float("inf")
+            trim()
         task = self._next_turn()
         if task is not None:
             self._work(task)
@@ -132,10 +138,8 @@ class Worker:
         if self.pump is not None or any(self._may_run(task) for task in self.turns):
             return 0.0
         watch = self.service.watch
-        if watch is None:
-            return None
-        left = watch.deadline() - monotonic()
-        return None if left == float("inf") else max(0.0, left)
+        due = self.trim_at if watch is None else min(watch.deadline(), self.trim_at)
+        return None if due == float("inf") else max(0.0, due - monotonic())
 
     def _flooded(self) -> "bool":
         queue = self.queues.get("apply")
@@ -233,6 +237,8 @@ class Worker:
     def _work(self, task: "Task") -> "None":
         """Let a task work for a slice, and send what it gives."""
         task.until = monotonic() + SLICE
+        if task.bulk or task.queue:
+            self.trim_at = task.until + TRIM_AFTER
         try:
             for value in task.run:
                 if value is None:
@@ -337,6 +343,16 @@ def steady_heap() -> "None":
     threshold"): pieces of 256 KiB then come from memory that is there, which halves the system's share of a transfer.
     """
     bytes(HEAP)
+
+
+def trim() -> "None":
+    """Give what was freed back to the system (malloc_trim(3)): after an upload of 10,000 files that is a third of this process."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).malloc_trim(0)
+    except (ImportError, OSError, AttributeError):  # a Python without ctypes, another C library
+        return
 
 
 def main(in_fd: "int", out_fd: "int") -> "None":

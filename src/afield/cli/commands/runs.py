@@ -239,7 +239,9 @@ def make_ready(project: str, machine: str, *, sync: bool) -> None:
     from afield.cli.commands.up import bring_up
     from afield.cli.terminal import Terminal
 
-    bring_up(project, machine or None, Terminal(), allowed=None, sync=sync)
+    # One that is there was made by an `up`; making it again would cost every cold run 30 ms.
+    shim = not os.path.exists(os.path.join(project, ".afield", "shim.conf"))
+    bring_up(project, machine or None, Terminal(), allowed=None, sync=sync, shim=shim)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
