@@ -158,10 +158,21 @@ def keep(opened, found, name, when, size, monkeypatch):
 
 def test_what_is_older_than_a_month_goes(kept, monkeypatch):
     opened, found = kept
+    monkeypatch.setattr(history, "ALWAYS_BYTES", 1)
     keep(opened, found, b"old", 1_000_000_000.0, 1, monkeypatch)
     keep(opened, found, b"new", 1_000_000_000.0 + history.KEPT_SECONDS + 100, 1, monkeypatch)
     list(found.prune(now=1_000_000_000.0 + history.KEPT_SECONDS + 200))
     assert [event[2] for event in found.events()] == [b"new"]
+
+
+def test_a_clock_that_jumps_does_not_empty_the_history(kept, monkeypatch):
+    opened, found = kept
+    keep(opened, found, b"before", 1_000_000_000.0, 1, monkeypatch)
+    keep(opened, found, b"without a clock", 0.0, 1, monkeypatch)
+    keep(opened, found, b"far ahead", 4_000_000_000.0, 1, monkeypatch)
+    list(found.prune(now=4_000_000_100.0))
+    list(found.prune(now=1_000_000_100.0))
+    assert sorted(event[2] for event in found.events()) == [b"before", b"far ahead", b"without a clock"]
 
 
 def test_the_oldest_goes_first_when_there_is_too_much(kept, monkeypatch):
@@ -191,7 +202,8 @@ def test_where_links_are_not_allowed_the_content_is_copied(kept, monkeypatch):
 
 def test_an_old_batch_goes_by_itself_after_open(root):
     os.makedirs(root + b"/.afield/history/20010101T000000Z-1-1/removed")
-    write(root + b"/.afield/history/20010101T000000Z-1-1/removed/f", b"x")
+    with open(root + b"/.afield/history/20010101T000000Z-1-1/removed/f", "wb") as file:
+        file.truncate(history.ALWAYS_BYTES + 1)
     with FilesWorker() as worker:
         worker.open(root)
         end = time.monotonic() + 20

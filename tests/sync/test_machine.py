@@ -35,6 +35,7 @@ FOLDERS = [*NAMES, "d", "d/e"]
 EDITS = st.lists(st.tuples(SIDES, PATHS, st.booleans()), min_size=1, max_size=6)
 COUNTS = st.integers(1, 3)
 DAY = 86400.0
+YEAR = 365 * DAY
 SECONDS = 60.0
 LONG = 100  # steps of one run of the long version: long enough for a kill, a restart and an undo to meet
 # Where a disk can be full: before something is made there, not behind it.
@@ -231,7 +232,7 @@ class SyncMachine(RuleBasedStateMachine):
 
         store.remember = remember
 
-    @rule(side=SIDES, ahead=st.sampled_from([0.0, -20 * DAY, 20 * DAY, -3600.0, 3600.0]))
+    @rule(side=SIDES, ahead=st.sampled_from([0.0, -20 * DAY, 20 * DAY, -3600.0, 3600.0, -40 * YEAR, 40 * YEAR]))
     def clock_jumps(self, side, ahead):
         """The next worker of that side sees it."""
         self.ahead[side] = ahead

@@ -87,3 +87,16 @@ def test_a_tree_that_equals_its_rows_holds_nothing():
     assert tree.own
     tree[b"a"] = Entry(Node("f", True, bytes(32)), Stat(5, 6, 7, 8))
     assert not tree.own
+
+
+@given(st.dictionaries(names, rows), st.sets(st.integers(0, 2**64 - 1)))
+def test_files_are_found_by_their_size(agreed, sizes):
+    made = Rows()
+    agree(made, (SideTree(0, made), SideTree(1, made)), agreed, [])
+    sizes |= {row.here.size for row in list(agreed.values())[:2]}
+    found = {(path, key) for key, paths in made.of_sizes(sizes).items() for path in paths}
+    assert found == {
+        (path, (row.here.size, row.node.content))
+        for path, row in agreed.items()
+        if row.node.kind == "f" and row.here.size in sizes
+    }

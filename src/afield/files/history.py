@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # A month of second thoughts, and less than what a small cloud disk has to spare.
 KEPT_SECONDS = 30 * 86400
 KEPT_BYTES = 2 << 30
+# The newest of it stays however old it seems: a clock that jumped a year must not empty the history of a project's sources.
+ALWAYS_BYTES = 16 << 20
 PRUNE_EVERY = 64 << 20
 # One save must not cost a folder of its own: what happens within ten seconds shares a batch.
 BATCH_SECONDS = 10
@@ -230,7 +232,8 @@ class History:
             size = sum(stat.st_size for _, stat in walk(self.handles, batch))
             yield
             total += size
-            if batch != self.batch and (total > KEPT_BYTES or batch_time(batch) < now - KEPT_SECONDS):
+            old = batch_time(batch) < now - KEPT_SECONDS and total > ALWAYS_BYTES
+            if batch != self.batch and (old or total > KEPT_BYTES):
                 total -= size
                 self._remove(batch)
                 yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from afield.sync.outcome import is_long
 from afield.sync.together import together
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ EACH = 2
 
 async def learn_copied(picture: Picture, found: Outcome) -> tuple[Outcome, tuple[Copies, Copies]]:
     """Give the decision with the contents of copies filled in and, for here and there, new path → path to copy it from."""
+    if not picture.rows or is_long(found):
+        # Nothing to copy from, or done in parts because even a list of it all would take too much memory.
+        return found, ({}, {})
     (to_here, for_here), (to_there, for_there) = await together(
         _one_way(picture, found.to_here, picture.there, picture.here),
         _one_way(picture, found.to_there, picture.here, picture.there),
