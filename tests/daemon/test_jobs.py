@@ -49,7 +49,14 @@ def test_the_words_of_a_view_become_its_header():
     header = job_views.header_of(request(b"0123abcd", b"follow", b"lines=24"))
     assert header == {"do": "job", "job": "0123abcd", "follow": True, "lines": 24}
     assert job_views.header_of(request(b"0123abcd", b"times"))["times"] == (time.localtime().tm_gmtoff or 0) // 60
-    for words in ((), (b"0123abcd", b"lines=x"), (b"0123abcd", b"other"), (b"0123abcd", b"follow=1")):
+    for words in (
+        (),
+        (b"0123",),
+        (b"../../..",),
+        (b"0123abcd", b"lines=x"),
+        (b"0123abcd", b"other"),
+        (b"0123abcd", b"follow=1"),
+    ):
         with pytest.raises(ProtocolError):
             job_views.header_of(request(*words))
 
