@@ -10,8 +10,8 @@ import threading
 
 import pytest
 
-from afield.agent import gpus
-from afield.errors import ProcessError
+from afield.agent import gpus, jobdir
+from afield.errors import DiskFull, ProcessError
 
 SMI = """#!/bin/sh
 case "$*" in
@@ -110,6 +110,21 @@ def test_top_counts_what_a_job_uses(gpu_agent, home):
     gpu_agent.call("jobs-clean")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, "running"),
+        ({"host": "other"}, "elsewhere"),
+        ({"boot": "before"}, "lost in a reboot"),
+        ({"keeper": [1, "0"]}, "keeper gone"),
+        ({"state": "exited", "boot": "before", "host": "other"}, "exited"),
+    ],
+)
+def test_how_a_job_stands_is_judged_by_host_boot_and_keeper(change, said):
+    state = {"state": "running", "host": "h", "boot": "b", "keeper": jobdir.mark_of(os.getpid()), **change}
+    assert jobdir.judge(state, "h", "b") == said
+
+
 def test_only_the_gpus_of_the_login_are_looked_at():
     found = [{"index": index, "uuid": f"GPU-{index}abc"} for index in range(4)]
     assert gpus.idle("1,3", found, [{"gpu": 3}]) == [1]
@@ -138,6 +153,12 @@ def test_a_job_goes_on_when_the_disk_is_full(start, home, base):
         assert len(shown.out) + len(shown.err) + row["lost"] == 8000008
         assert row["lost"] > 6000000
         agent.call("job-remove", job=state["id"])
+        with open(os.path.join(base, "filler"), "wb") as file, contextlib.suppress(OSError):
+            while True:
+                os.write(file.fileno(), bytes(4096))
+        with pytest.raises(DiskFull, match="no job can be made"):
+            job(agent, "true")
+        assert agent.call("jobs") == []
     finally:
         subprocess.run(["umount", "-l", base], check=True)
 

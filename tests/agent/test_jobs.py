@@ -112,6 +112,24 @@ def test_a_job_outlives_its_agent_and_the_next_one_finds_it(start, base, home, w
     assert stream.messages[-1] == {"exit": 7}
 
 
+def test_a_job_outlives_an_upgrade_of_the_agent(start, base, home, alive, wait_until):
+    from afield.deploy.bundle import pack, portable_sources
+
+    old = start()
+    state = job(old, "sh", "-c", "read line; echo $line; exit 2", tty={"rows": 10, "cols": 20})
+    pid = old.agent_pid()
+    old.leave()
+    wait_until(lambda: not alive(pid))
+    sources = portable_sources()
+    sources["afield.agent"] += b"# newer\n"
+    new = start(bundle=pack(sources))
+    assert new.bundle.sha256 != old.bundle.sha256
+    stream = view(new, state, follow=True, input=True, result=True)
+    stream.send(b"typed\n")
+    assert stream.wait_closed().messages[-1] == {"exit": 2}
+    assert stream.out.endswith(b"typed\r\n")
+
+
 def test_a_killed_keeper_is_told_and_its_program_can_be_stopped(agent, base, wait_until, alive):
     state = job(agent, "sleep", "1000")
     os.kill(state["keeper"][0], signal.SIGKILL)

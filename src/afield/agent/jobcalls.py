@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LOOK_WAIT = 20.0  # seconds: folders on a network disk
 TOP_WAIT = 15.0  # nvidia-smi is asked twice
+FEW = 64  # some 30 µs each
 REMOVE_WAIT = 600.0
 STOP_PATIENCE = 3.0  # seconds that a keeper may take to accept an order
 KINDS = {
@@ -73,7 +74,21 @@ def jobs(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
     base = jobdir.root(keeper.info)
     if args["count"]:
         return {"live": jobdir.count_live(base)}
+    if _answers_at_once(base):
+        return jobdir.listing(base)
     return Later(lambda: jobdir.listing(base), LOOK_WAIT)
+
+
+def _answers_at_once(base: "str") -> "bool":
+    """Whether the list can be read here and now: few jobs, on a disk of this machine. A child takes 10 to 50 ms."""
+    from time import monotonic
+
+    from afield.agent.vfork import local_folder
+
+    try:
+        return local_folder(os.fsencode(base), monotonic()) and len(os.listdir(base)) < FEW
+    except OSError:
+        return False
 
 
 def job_top(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":  # noqa: ARG001 one interface for all calls

@@ -28,6 +28,11 @@ LOOK_AFTER = 0.5  # seconds between two looks at the jobs that are waited for
 LOOK_GPU = 10.0  # seconds between two questions to nvidia-smi: it takes up to two
 GRACE = 10.0  # seconds from SIGTERM to SIGKILL: time to write a checkpoint's last bytes
 ROOM = 1 << 20  # read from the program at once
+SMALL, OFTEN, PAUSE = (
+    12288,
+    0.001,
+    0.001,
+)  # bytes (stdio writes 4 or 8 KiB); seconds between two reads; seconds until the next
 STDIN_MOST = 262144  # typed and not read by the program; more is dropped, as a terminal does (termios(3), MAX_INPUT)
 TERM, KILL, CONT, WINCH = (int(getattr(c_signal, "SIG" + name)) for name in ("TERM", "KILL", "CONT", "WINCH"))
 
@@ -256,10 +261,19 @@ class JobKeeper:
             self._flows.append(self._flow(number, fd))
 
     def _flow(self, number: "int", fd: "int") -> "Inflow":
-        def read(data: "bytes") -> "None":
-            self._journal.write(number, data, time())
+        last = [0.0]
 
-        return Inflow(self.loop, fd, lambda: ROOM, read, lambda _errno: self._look_over())
+        def read(data: "bytes") -> "None":
+            now = time()
+            self._journal.write(number, data, now)
+            # A program that writes much in small pieces: its pipe fills while we look away, instead of each piece waking us.
+            if len(data) < SMALL and 0 <= now - last[0] < OFTEN and self._master < 0:
+                flow.pause()
+                self.loop.call_later(PAUSE, flow.resume)
+            last[0] = now
+
+        flow = Inflow(self.loop, fd, lambda: ROOM, read, lambda _errno: self._look_over())
+        return flow
 
     # clients
 

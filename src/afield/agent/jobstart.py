@@ -4,13 +4,14 @@
 the helper has told what became of it. It shares no descriptor with the agent, so neither end touches the other.
 """
 
+import errno
 import fcntl
 import os
 from time import time
 
 from afield.agent import jobdir
 from afield.agent.signals import c_signal
-from afield.errors import AfieldError, ProcessError
+from afield.errors import AfieldError, DiskFull, ProcessError
 from afield.wire.values import decode, encode
 
 TYPE_CHECKING = False
@@ -65,7 +66,10 @@ def keep(base: "str", wish: "Dict[str, Any]", outward: "int") -> "None":
 
         try:
             folder, state = make(base, wish)
-        except AfieldError as error:
+        except (AfieldError, OSError) as error:
+            if not isinstance(error, AfieldError):
+                kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else ProcessError
+                error = kind("no job can be made in %s there: %s" % (base, os.strerror(error.errno or 0)))
             report({"error": error.to_value()})
             os._exit(0)
         _own_stdio(folder)
@@ -97,9 +101,13 @@ def make(base: "str", wish: "Dict[str, Any]") -> "Any":
         job = os.urandom(4).hex()
         folder = os.path.join(base, job)
         os.mkdir(folder, 0o700)
-        jobdir.reserve_end(folder)
-        state = new_state(job, number, wish)
-        jobdir.write_state(folder, state)
+        try:
+            jobdir.reserve_end(folder)
+            state = new_state(job, number, wish)
+            jobdir.write_state(folder, state)
+        except BaseException:
+            jobdir.remove(base, job)
+            raise
         return folder, state
     finally:
         os.close(lock)

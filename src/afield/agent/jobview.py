@@ -112,16 +112,24 @@ class JobView(Service):
         if records[0][0] > self._at:
             self._note("older output was dropped while it was read: %d bytes" % (records[0][0] - self._at))
             self._cut = 0
+        run: "List[bytes]" = []  # pieces of one stream go as one: programs write in small ones
+        last = OUT
         for position, stream, micros, data in records:
+            if stream != last:
+                self._put(last, b"".join(run))
+                run, last = [], stream
             if stream == NOTE and len(data) == COUNT.size:
                 self._note("%d bytes of output were not kept: the disk there was full" % COUNT.unpack(data)[0])
             elif stream in self._streams:
                 piece = bytes(data[self._cut :] if position == self._at else data)
-                self._put(stream, self._timed(stream, piece, micros))
+                run.append(self._timed(stream, piece, micros))
+        self._put(last, b"".join(run))
         self._at, self._cut = behind, 0
         return True
 
     def _put(self, stream: "int", data: "bytes") -> "None":
+        if not data:
+            return
         skipped = min(self._skip[stream], len(data))
         self._skip[stream] -= skipped
         if len(data) > skipped:

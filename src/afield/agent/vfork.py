@@ -75,6 +75,7 @@ def _unescaped(name: "bytes") -> "bytes":
 
 
 _mounts = Mounts()
+local_folder = _mounts.is_local
 
 
 def fork_exec(

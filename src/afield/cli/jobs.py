@@ -65,7 +65,9 @@ def fields_of(wish: dict[str, Any]) -> dict[str, Any]:
 
 def started_text(job: dict[str, Any]) -> str:
     """Say what was started and how to look at it. Pure."""
-    name, number = job["name"], job["number"]
+    from afield.cli.terminal import printable
+
+    name, number = printable(str(job["name"])), job["number"]
     if job["state"] == "waiting":
         return f"job {number} ({name}) waits: {job['why']}"
     if job["state"] not in LIVE and job["why"]:

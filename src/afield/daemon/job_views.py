@@ -29,6 +29,8 @@ def header_of(request: RunRequest) -> dict[str, Any]:
     if not request.argv:
         raise ProtocolError("the mode job needs the id of a job")
     job, *words = (word.decode("utf-8", "replace") for word in request.argv)
+    if len(job) != 8 or any(letter not in "0123456789abcdef" for letter in job):
+        raise ProtocolError(f"expected the id of a job, 8 hexadecimal digits, got {job!r:.40}")
     header: dict[str, Any] = {"do": "job", "job": job}
     for word in words:
         name, _, number = word.partition("=")

@@ -186,6 +186,8 @@ class Run:
         self._results = state == "barrier"
         self.id = os.urandom(16)
         if request.mode == "job":
+            if {"0", "1", "2"} <= set(request.flags):
+                self._early.append({"resize": [request.rows, request.cols]})
             self._view(base, job_views.header_of(request))
             return
         words = request.argv if request.mode == "run" else (request.mode.encode(), *request.argv)

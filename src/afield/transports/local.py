@@ -69,7 +69,8 @@ class LocalTransport:
         """Remove the home folder there when nothing is left in it; False while the agent that ends still has its run folder."""
         if os.path.exists(os.path.join(self.home, "run")):
             return False
-        folders = [os.path.join(self.home, ".cache"), self.home]
+        names = (".cache", ".local/share", ".local")
+        folders = [*(os.path.join(self.home, name) for name in names), self.home]
         if not self.place.path:
             folders.append(os.path.dirname(self.home))
         for folder in folders:
