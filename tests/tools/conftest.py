@@ -69,6 +69,17 @@ class Tools:
     def popen(self, *words, **more):
         return subprocess.Popen([*self.world.lab.client, *map(str, words)], cwd=self.project, env=self.env, **more)
 
+    def wait_for_port(self, port):
+        """Until something here listens on it."""
+        line = f":{port:04X} "
+        namespace = ["ip", "netns", "exec", self.world.lab.prefix + "cli", "cat", "/proc/net/tcp"]
+
+        def listens():
+            rows = subprocess.run(namespace, capture_output=True, text=True, check=True).stdout.splitlines()[1:]
+            return any(line in row.split(None, 2)[1] + " " and row.split()[3] == "0A" for row in rows)
+
+        wait_for(listens, f"port {port}")
+
     def write(self, path, text):
         where = self.project / path
         where.parent.mkdir(parents=True, exist_ok=True)
@@ -95,11 +106,17 @@ def prepare(host):
     """Put the far environment at its place, and hide this machine's own folders."""
     base = Path(os.path.realpath(FAR / "bin" / "python"))
     prefix = base.parents[1]
+    version = subprocess.run([base, "-V"], capture_output=True, text=True, check=True).stdout.split()[1]
     script = f"""
         set -e
-        mkdir -p {FAR_THERE} /srv/python
-        mount --bind {FAR} {FAR_THERE}
+        mkdir -p {FAR_THERE}/bin {FAR_THERE}/lib /srv/python
+        mount --bind {FAR}/lib {FAR_THERE}/lib
         mount --bind {prefix} /srv/python
+        ln -sf /srv/python/bin/{base.name} {FAR_THERE}/bin/python
+        ln -sf python {FAR_THERE}/bin/python3
+        ln -sf python {FAR_THERE}/bin/{base.name}
+        printf 'home = /srv/python/bin\nversion = {version}\n' > {FAR_THERE}/pyvenv.cfg
+        chown -R dev: {FAR_THERE}/bin {FAR_THERE}/pyvenv.cfg
         for folder in {" ".join(hidden())}; do [ ! -d "$folder" ] || mount -t tmpfs -o mode=755 none "$folder"; done
         mkdir -p {prefix.parent}
         ln -s /srv/python {prefix}

@@ -156,7 +156,7 @@ def plan(request: RunRequest, target: Target) -> Plan:
     if request.mode == "python" and argv[0] != (target.python or b"python3"):
         # A virtual environment inside the project was named outright: only the project's own lines hold for it.
         active = activation.Activation(setup=active.project_setup, project_setup=active.project_setup)
-    env = {**active.env, **env}
+    env = {**active.env, **env}  # a new one: the run adds its own word
     if request.mode != "shell":
         argv = activation.wrap(argv, active)
     return Plan(argv, cwd, env, tty, request.mode == "shell", active.path)

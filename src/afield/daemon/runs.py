@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from afield.daemon.channel import Channel
     from afield.daemon.run_wire import ResumeRequest, RunRequest
 
+# Of these a client tells before it dies of one itself: HUP, INT, QUIT, PIPE, TERM.
+_LAST_WORDS = (1, 2, 3, 13, 15)
 # Signals that end a run which has not begun there yet: HUP, INT, QUIT, KILL, TERM.
 _ENDING = (1, 2, 3, 9, 15)
 # A barrier takes some milliseconds; whoever waits longer wants to know what for.
@@ -62,6 +64,7 @@ class Run:
         self._over = False
         self._resumed = False
         self._results = False
+        self._outright = False  # a client that goes without a word was killed outright
         self._ended = False  # the program; its results may still be on their way
         self._stdin: deque[bytes] = deque()
         self._stdin_end = False
@@ -139,6 +142,10 @@ class Run:
             self._stream.consumed(count)
 
     def _signal(self, number: int) -> None:
+        if number in _LAST_WORDS:
+            self._outright = False
+        if number == 13:  # the reader of its output went; the program there learns it by SIGHUP
+            return
         if self._stream is None and number in _ENDING:
             if self._task is not None:
                 self._task.cancel()
@@ -213,6 +220,8 @@ class Run:
 
     def _open(self, base: Base, request: RunRequest, target: mapping.Target) -> None:
         plan = mapping.plan(request, target)  # raises CommandNotFound
+        self._outright = request.mode == "python"
+        plan.env["AFIELD_RUN"] = self.id.hex().encode()  # by this the ports of who daemonizes itself are found
         header = {**plan.header(), "id": self.id, "label": self.label, "ports": request.mode != "shell"}
         self._attach_stream(base.open_stream(header, run_wire.WINDOW))
         self._push_stdin()
@@ -364,6 +373,8 @@ class Run:
         if self._task is not None:
             self._task.cancel()
         self._stop()
+        if self._outright and self._stream is not None and not self._stream.closed:
+            self._stream.send_message_nowait({"signal": 9}, urgent=True)
         self._hang_up()
 
     def _refuse(self, error: AfieldError) -> None:
