@@ -119,7 +119,7 @@ def prepare(host):
         chown -R dev: {FAR_THERE}/bin {FAR_THERE}/pyvenv.cfg
         for folder in {" ".join(hidden())}; do [ ! -d "$folder" ] || mount -t tmpfs -o mode=755 none "$folder"; done
         mkdir -p {prefix.parent}
-        ln -s /srv/python {prefix}
+        [ -e {prefix} ] || ln -s /srv/python {prefix}
     """
     host.run("sh", "-c", script)
 

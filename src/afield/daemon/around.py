@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon import carrying, near_ports
+from afield.daemon import carrying, near_ports, venvs
 from afield.daemon.run_ports import RunPorts, shared
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Around:
     def __init__(self) -> None:
         self._named: list[outside.Named] = []
         self._near: set[int] = set()
+        self._trees: list[bytes] = []
         self._carried = carrying.Carried()
         self._ports: RunPorts | None = None
 
@@ -33,20 +34,23 @@ class Around:
             return False
         self._named = carrying.wanted(request, target)
         self._near = near_ports.named(request.argv)
-        return bool(self._named or self._near)
+        self._trees = venvs.named(request, target.roots[0])
+        return bool(self._named or self._near or self._trees)
 
     async def before(self, base: Base, target: mapping.Target) -> mapping.Target:
         """Bring what was named; gives the target with where it is. Raises what goes wrong with it."""
         if self._near:
             self._ports = RunPorts(shared(base.place))
             await self._ports.reach(sorted(self._near))
-        if self._named:
+        if self._named or self._trees:
+            paths = target.paths
             self._carried = await carrying.carry(
                 _store(base.place),
                 self._named,
                 python=target.python or b"python3",
                 start=lambda argv: base.open_stream(_process(argv)),
                 exists=lambda path: base.place.connection.call("stat", {"path": path}),
+                trees=[(path, paths.path(path) or path) for path in self._trees],
             )
             target = target._replace(carried=self._carried.pairs)
         return target

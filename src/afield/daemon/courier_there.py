@@ -110,7 +110,11 @@ class Courier:
                 os.unlink(where)
             except OSError:
                 pass
-        wanted = sorted({item[1] for item in self.plan["files"] if not os.path.exists(self.blob(item[1]))})
+        state = os.path.join(self.root, b"trees")
+        os.makedirs(state, 0o700, exist_ok=True)
+        self.trees = [Tree(spec, os.fsdecode(state), raw) for spec in self.plan["trees"]]  # noqa: F821 - trees_there.py
+        needed = {item[1] for item in self.plan["files"]}.union(*(tree.wanted() for tree in self.trees))
+        wanted = sorted(digest for digest in needed if not os.path.exists(self.blob(digest)))
         tell(want=wanted, base=text(self.base))
         for _ in wanted:
             value, data = receive()
@@ -124,6 +128,8 @@ class Courier:
             self.link(raw(path), digest, mode, own)
         for path in self.plan["fifos"]:
             self.fifo(self.there(raw(path)))
+        for tree in self.trees:
+            tree.place(self.blob, put)
 
     def link(self, path, digest, mode, own):
         where, blob = self.there(path), self.blob(digest)
@@ -208,7 +214,14 @@ class Courier:
                 self.compare(path)
         for path in self.plan["outputs"]:
             self.folder(raw(path), seen)
+        for number, tree in enumerate(self.trees):
+            tree.report(
+                lambda data, path, kind, mode, value, number=number: self.entry(number, data, path, kind, mode, value)
+            )
         tell(done=True)
+
+    def entry(self, number, data, path, kind, mode, value):
+        tell(data, tree=number, path=text(path), kind=kind, mode=mode, value=value)
 
     def folder(self, path, seen):
         """An output that became a folder comes with all that is in it."""
