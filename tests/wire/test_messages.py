@@ -26,6 +26,7 @@ def test_defaults_are_filled_in_and_unknown_fields_left_out():
     assert read == {
         "do": "process", "argv": [b"true"], "cwd": None, "env": {}, "unset": [], "tty": None,
         "login": False, "id": ID, "label": "", "mkdir": False, "path": [], "ports": False,
+        "view": None,
     }  # fmt: skip
 
 
