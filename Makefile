@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name '*.c' -o -name '*.h')
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo tools test check lint docs suite nightly bench manual lock wheel packages clean
+.PHONY: help env demo tools tools-table test check lint docs suite nightly bench manual lock wheel packages clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
@@ -52,6 +52,10 @@ tools: .tools/.here .tools/.far ## the real tools of tests/tools, and the enviro
 	mkdir -p .tools
 	tools/env.sh .tools/$* requirements/tools-$*.txt
 	touch $@
+
+tools-table: tools ## run every tool in every way and write docs/reference/tools.md
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --ways all --tools-report .tools/report.json tests/tools || true
+	$(BIN)/python tools/tools_table.py .tools/report.json
 
 suite: ## the tests alone, against what is installed in $(VENV)
 	AFIELD_INSTALLED=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS) $(TESTS)

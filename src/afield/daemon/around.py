@@ -48,7 +48,7 @@ class Around:
                 _store(base.place),
                 self._named,
                 python=target.python or b"python3",
-                start=lambda argv: base.open_stream(_process(argv)),
+                start=lambda argv: base.open_stream(_process(argv, getattr(target, "view", None))),
                 exists=lambda path: base.place.connection.call("stat", {"path": path}),
                 trees=[(path, paths.path(path) or path) for path in self._trees],
             )
@@ -85,8 +85,9 @@ def _store(place: Any) -> carrying.Store:
     return store
 
 
-def _process(argv: list[bytes]) -> dict[str, Any]:
+def _process(argv: list[bytes], view: bytes | None) -> dict[str, Any]:
     return {
+        "view": view,
         "do": "process",
         "argv": argv,
         "cwd": None,

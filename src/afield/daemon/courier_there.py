@@ -16,9 +16,12 @@ import os
 import select
 import stat
 import sys
+import time
 
 POLL = 0.2  # seconds between looks at what a program writes: a tail that a person reads
 MOST = 256 << 20  # of one file that comes back
+KEPT = 14 * 86400  # seconds that content which nothing points to is kept: a vacation
+SWEEP = 86400  # seconds between looks for such
 
 
 def store():
@@ -93,6 +96,24 @@ class Courier:
         self.known = {}
         self.told = {}
         self.tails = [raw(path) for path in plan["outputs"]]
+
+    def sweep(self):
+        """Remove content that nothing points to any more; once a day."""
+        mark, now = os.path.join(self.root, b"swept"), time.time()
+        try:
+            if now - os.stat(mark).st_mtime < SWEEP:
+                return
+        except OSError:
+            pass
+        put(mark, b"", 0o600)
+        for name in os.listdir(self.blobs):
+            path = os.path.join(self.blobs, name)
+            try:
+                status = os.stat(path)
+                if status.st_nlink == 1 and now - status.st_ctime > KEPT:
+                    os.unlink(path)
+            except OSError:
+                continue
 
     def there(self, path):
         return self.base + path
@@ -269,6 +290,7 @@ def main():
     plan, _ = receive()
     try:
         courier = Courier(plan)
+        courier.sweep()
         courier.place()
     except OSError as error:
         tell(failed=str(error))
