@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afield.daemon import mapping
+from afield.daemon import arguments, mapping, variables
 from afield.daemon.run_wire import RunRequest
+from afield.errors import CommandNotFound
 
 HERE, THERE = b"/home/me/proj", b"/data/proj"
 TARGET = mapping.Target((HERE,), THERE, None, {}, ())
@@ -94,7 +95,7 @@ def test_no_mapped_path_leaves_the_project_there(parts):
     ],
 )
 def test_pythons_own_options_end_where_python_ends_them(argv, script, program):
-    found = mapping.split_python(argv)
+    found = arguments.split_python(argv)
     assert (min(found[0], len(argv)), min(found[1], len(argv))) == (script, program)
 
 
@@ -126,7 +127,13 @@ def test_a_venv_inside_the_project_is_started_by_its_own_name():
     paths = mapping.PathMap((HERE,), THERE)
     assert mapping.interpreter(HERE + b"/.venv/bin/python3", TARGET, paths) == THERE + b"/.venv/bin/python3"
     assert mapping.interpreter(HERE + b"/.afield/bin/python3", TARGET, paths) == b"python3"
-    assert mapping.interpreter(b"/usr/bin/python", TARGET._replace(python=b"/opt/py"), paths) == b"/opt/py"
+    assert mapping.interpreter(b"afield", TARGET._replace(python=b"/opt/py"), paths) == b"/opt/py"
+
+
+def test_a_venv_outside_the_project_is_refused_as_a_command_that_is_not_there():
+    with pytest.raises(CommandNotFound, match="lies outside the project") as caught:
+        mapping.interpreter(b"/home/me/.cache/venvs/x/bin/python", TARGET, mapping.PathMap((HERE,), THERE))
+    assert caught.value.exit == 127
 
 
 def test_a_run_takes_its_command_and_a_shell_takes_none():
@@ -161,23 +168,23 @@ def test_a_pty_is_asked_for_when_all_three_are_terminals():
     ],
 )
 def test_what_belongs_here_stays_here(name):
-    assert not mapping.travels(name, ())
+    assert not variables.travels(name, ())
 
 
 @pytest.mark.parametrize(
     "name", ["LANG", "LC_ALL", "NO_COLOR", "PYTHONHASHSEED", "PYTHONUNBUFFERED", "TZ", "COLORTERM"]
 )
 def test_what_makes_sense_anywhere_travels(name):
-    assert mapping.travels(name, ())
+    assert variables.travels(name, ())
 
 
 def test_forward_env_adds_names_and_a_bare_star_is_no_password():
-    assert mapping.travels("WANDB_API_KEY", ("WANDB_*",))
-    assert mapping.travels("PATH", ("PATH",))
-    assert not mapping.travels("PATH", ("P*",))
-    assert mapping.travels("MY_THING", ("*",))
-    assert not mapping.travels("MY_TOKEN", ("*",))
-    assert mapping.travels("MY_TOKEN", ("MY_TOKEN",))
+    assert variables.travels("WANDB_API_KEY", ("WANDB_*",))
+    assert variables.travels("PATH", ("PATH",))
+    assert not variables.travels("PATH", ("P*",))
+    assert variables.travels("MY_THING", ("*",))
+    assert not variables.travels("MY_TOKEN", ("*",))
+    assert variables.travels("MY_TOKEN", ("MY_TOKEN",))
 
 
 def test_the_environment_is_mapped_and_the_settings_win():

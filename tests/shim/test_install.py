@@ -31,7 +31,7 @@ def listing(project):
 
 def test_all_names_are_there_and_are_programs(tmp_path, kind):
     assert put(tmp_path, kind) == kind
-    assert listing(tmp_path) == ["pip", "python", "python3", "python3.12"]
+    assert listing(tmp_path) == ["pip", "pip3", "python", "python3", "python3.12"]
     for name in listing(tmp_path):
         path = tmp_path / ".afield" / "bin" / name
         assert stat.S_IMODE(path.stat().st_mode) == 0o755
@@ -64,13 +64,13 @@ def test_what_was_damaged_is_repaired(tmp_path, kind):
     put(tmp_path, kind)
     for name in listing(tmp_path):
         assert (tmp_path / ".afield" / "bin" / name).read_bytes() == good
-    assert listing(tmp_path) == ["pip", "python", "python3", "python3.12"]
+    assert listing(tmp_path) == ["pip", "pip3", "python", "python3", "python3.12"]
 
 
 def test_names_of_another_version_go(tmp_path, kind):
     put(tmp_path, kind)
     put(tmp_path, kind, python_versions=["3.13"])
-    assert listing(tmp_path) == ["pip", "python", "python3", "python3.13"]
+    assert listing(tmp_path) == ["pip", "pip3", "python", "python3", "python3.13"]
 
 
 def test_a_running_shim_may_be_replaced(tmp_path, c_client):

@@ -1,5 +1,6 @@
 """A user at the lab's client: a project, a home and a daemon of its own inside the client's network namespace."""
 
+import contextlib
 import json
 import os
 import signal
@@ -82,5 +83,6 @@ class LabWorld:
     def close(self):
         self.afield("daemon", "stop", "--force", check=False)
         for pid in processes_with(str(self.root)):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not processes_with(str(self.root)), what="the end of every process of the test")

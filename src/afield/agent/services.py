@@ -38,7 +38,23 @@ def _process(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> 
     process = Process(keeper, request)
     process.start(channel)
     keeper.processes[process.id] = process
+    if header["ports"]:
+        _watch_ports(keeper, process)
     return process
+
+
+def _watch_ports(keeper: "Keeper", process: "Any") -> "None":
+    # Not before the run had time to end: most do, and the module would be loaded for nothing.
+    def begin() -> "None":
+        if process.state not in ("starting", "running"):
+            return
+        from afield.agent.treeports import Poller
+
+        if keeper.poller is None:
+            keeper.poller = Poller(keeper)
+        keeper.poller.add(process)
+
+    keeper.loop.call_later(0.1, begin)
 
 
 def _attach(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "Service":

@@ -41,6 +41,7 @@ def use(args: argparse.Namespace, terminal: Terminal, name: str | None) -> Env |
         os.replace(part, path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be changed: {error.strerror}") from None
+    renew_shim(project.folder, terminal)
     touch_shim(project.folder)
     told = load_project(project.folder).machine(machine)
     if name is None and told.environment is not None:
@@ -56,6 +57,16 @@ def touch_shim(project: str) -> None:
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             os.utime(os.path.join(folder, name))
+
+
+def renew_shim(project: str, terminal: Terminal) -> None:
+    """Make the shims of a project that has them show the environment of now: version, name, and a new time."""
+    from afield.cli.commands.up import install_shim
+    from afield.shim.install import installed_machine
+
+    machine = installed_machine(project)
+    if machine is not None:
+        install_shim(project, machine or None, terminal)
 
 
 # ---- install

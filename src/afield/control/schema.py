@@ -210,6 +210,7 @@ _ROWS = (
         (*_PLACE, Arg("env", "text", required=True), Arg("foreign", "bool", default=False)),
         "removed: its path",
     ),
+    Verb("interpreter", 1, _PLACE, "version, executable, prefix (there), prompt, stamp (changes with the interpreter)"),
     Verb("facts", 1, _PLACE, "the agent's facts"),
     Verb("processes", 1, _PLACE, "the agent's list of processes"),
     Verb("kill", 1, (*_PLACE, Arg("id", "hex", required=True), Arg("signal", "count", default=15)), "killed"),

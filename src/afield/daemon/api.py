@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any
 from afield import __version__
 from afield.control import paths
 from afield.control.client import CARRIED
-from afield.daemon import api_envs, api_explain, api_files, api_git, api_link, api_ports, api_settle, api_sync, logs
+from afield.daemon import (
+    api_envs,
+    api_explain,
+    api_files,
+    api_git,
+    api_link,
+    api_ports,
+    api_python,
+    api_settle,
+    api_sync,
+    logs,
+)
 
 if TYPE_CHECKING:
     from afield.daemon.conversation import Ask, Handler
@@ -121,6 +132,7 @@ _VERBS = {
     **api_files.VERBS,
     **api_git.VERBS,
     **api_ports.VERBS,
+    **api_python.VERBS,
 }
 
 

@@ -16,7 +16,7 @@ class Base(settling.Synced, Protocol):
     def run_state(self, *, barrier: bool) -> str:
         """Say whether a run can begin: ``ready``, ``barrier`` (first sync what was saved) or ``not-ready``."""
 
-    def open_stream(self, header: dict[str, Any], window: int) -> Any:
+    def open_stream(self, header: dict[str, Any], window: int | None = None) -> Any:
         """Open a stream at the place."""
 
     def mapping_target(self) -> mapping.Target:

@@ -7,97 +7,20 @@ Variables travel only when they are listed; what means something only here never
 
 from __future__ import annotations
 
-import fnmatch
-import functools
 import json
+import os
 import posixpath
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from afield.daemon import activation
+from afield.daemon import activation, variables
+from afield.daemon.arguments import map_code, split_python
+from afield.errors import CommandNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from afield.daemon.run_wire import RunRequest
-
-# Python's own options (`python --help`, 3.6 to 3.14): flags that may be bundled, and those that take a value.
-_FLAGS = frozenset(b"bBdEhiIOPqRsSuvVx?t")
-_VALUED = frozenset(b"WX")
-_LONG_VALUED = (b"--check-hash-based-pycs",)
-
-# What means something only on the machine that set it.
-_LOCAL_NAMES = frozenset(
-    (
-        "PATH",
-        "HOME",
-        "USER",
-        "LOGNAME",
-        "SHELL",
-        "MAIL",
-        "TMPDIR",
-        "TMP",
-        "TEMP",
-        "PWD",
-        "OLDPWD",
-        "SHLVL",
-        "_",
-        "HOSTNAME",
-        "PYTHONHOME",
-        "PYTHONUSERBASE",
-        "PYTHONEXECUTABLE",
-        "PYTHONPLATLIBDIR",
-        "VIRTUAL_ENV",
-        "VIRTUAL_ENV_PROMPT",
-        "DISPLAY",
-        "WAYLAND_DISPLAY",
-        "XAUTHORITY",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-        "PIP_CERT",
-        "PIP_CLIENT_CERT",
-        "PIP_FIND_LINKS",
-        "PIP_CONFIG_FILE",
-        "PIP_CACHE_DIR",
-        "PIP_REQUIRE_VIRTUALENV",
-        "JPY_PARENT_PID",
-        "KRB5CCNAME",
-        "__PYVENV_LAUNCHER__",
-    )
-)
-_LOCAL_PREFIXES = (
-    "XDG_",
-    "LD_",
-    "DYLD_",
-    "CONDA_",
-    "PYENV_",
-    "SSH_",
-    "DBUS_",
-    "AFIELD_",
-    "GPG_",
-    "TMUX",
-    "VSCODE_",
-    "PIP_LOG",
-)
-# What changes how a program looks or how Python runs, and names nothing of here.
-_WELCOME = (
-    "LANG",
-    "LANGUAGE",
-    "LC_*",
-    "TZ",
-    "NO_COLOR",
-    "FORCE_COLOR",
-    "CLICOLOR*",
-    "COLORTERM",
-    "PY_COLORS",
-    "PYTHON*",
-    "PYTEST_*",
-    "DEBUGPY_*",
-    "PYDEVD_*",
-)
-_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|APIKEY|API_KEY|ACCESS_KEY|PRIVATE", re.IGNORECASE)
 
 _BEFORE = rb"(?:^|(?<=[=:,;@'\"\[(])|(?<=file://))"
 _AFTER = rb"(?=$|[/:,;?#\])'\"])"
@@ -106,7 +29,7 @@ _AFTER = rb"(?=$|[/:,;?#\])'\"])"
 class Target(NamedTuple):
     """The project on both sides. ``there`` is absolute; ``roots`` are the names the project has here (the real one first).
 
-    ``more``: further folders, as (here, there).
+    ``more``: further folders, as (here, there); ``carried``: what was brought for this run from outside the project.
     """
 
     roots: tuple[bytes, ...]
@@ -116,6 +39,12 @@ class Target(NamedTuple):
     forward_env: tuple[str, ...]
     active: activation.Activation = activation.NONE
     more: tuple[tuple[bytes, bytes], ...] = ()
+    carried: tuple[tuple[bytes, bytes], ...] = ()
+
+    @property
+    def paths(self) -> PathMap:
+        """What becomes of paths."""
+        return PathMap(self.roots, self.there, (*self.more, *self.carried))
 
     @property
     def at_a_home(self) -> bool:
@@ -141,6 +70,11 @@ class Plan(NamedTuple):
     tty: dict[str, object] | None
     login: bool
     path: tuple[bytes, ...] = ()
+
+    def header(self) -> dict[str, object]:
+        """Give the header of the stream, without what names the run."""
+        fields = {name: getattr(self, name) for name in ("argv", "cwd", "env", "tty", "login")}
+        return {"do": "process", **fields, "unset": [], "mkdir": True, "path": list(self.path)}
 
 
 class PathMap:
@@ -186,7 +120,9 @@ def needs_home(request: RunRequest, target: Target) -> bool:
         return False
     if request.mode == "python":
         return True
-    travelling = [text for name, text in request.env.items() if travels(name.decode("latin-1"), target.forward_env)]
+    travelling = [
+        text for name, text in request.env.items() if variables.travels(name.decode("latin-1"), target.forward_env)
+    ]
     roots = (*target.roots, *(here for here, _ in target.more))
     return any(root in text for root in roots for text in (*request.argv, *travelling))
 
@@ -205,7 +141,7 @@ def roots_of(request: RunRequest, project: bytes) -> tuple[bytes, ...]:
 
 def plan(request: RunRequest, target: Target) -> Plan:
     """Say what to start there."""
-    paths = PathMap(target.roots, target.there, target.more)
+    paths = target.paths
     cwd = paths.path(request.cwd)
     if request.mode == "python":
         argv = _python_argv(request, target, paths, inside=cwd is not None)
@@ -220,7 +156,7 @@ def plan(request: RunRequest, target: Target) -> Plan:
     if request.mode == "python" and argv[0] != (target.python or b"python3"):
         # A virtual environment inside the project was named outright: only the project's own lines hold for it.
         active = activation.Activation(setup=active.project_setup, project_setup=active.project_setup)
-    env = {**active.env, **env}
+    env = {**active.env, **env}  # a new one: the run adds its own word
     if request.mode != "shell":
         argv = activation.wrap(argv, active)
     return Plan(argv, cwd, env, tty, request.mode == "shell", active.path)
@@ -229,7 +165,8 @@ def plan(request: RunRequest, target: Target) -> Plan:
 def _python_argv(request: RunRequest, target: Target, paths: PathMap, *, inside: bool) -> list[bytes]:
     words = list(request.argv)
     script, program = split_python(words)
-    out = [interpreter(request.argv0, target, paths), *words[:script]]
+    before = map_code(words[:script], PathMap((), b"", target.carried).path) if target.carried else words[:script]
+    out = [interpreter(request.argv0, target, paths), *before]
     if script < program:
         word = words[script]
         if not inside and not word.startswith(b"/"):
@@ -242,49 +179,22 @@ def _python_argv(request: RunRequest, target: Target, paths: PathMap, *, inside:
 
 
 def interpreter(argv0: bytes, target: Target, paths: PathMap) -> bytes:
-    """Give the Python to start: that of a venv in the project when it was started by the venv's name, else the machine's."""
+    """Give the Python to start: that of a venv in the project when it was started by the venv's name, else the machine's.
+
+    Raises CommandNotFound for a venv elsewhere.
+    """
     folder, name = posixpath.split(argv0)
     if name.startswith(b"python") and posixpath.basename(folder) == b"bin":
         inner = paths.path(folder)
-        if inner is not None and not inner.startswith(paths.there + b"/.afield"):
+        if inner is None:
+            raise CommandNotFound(
+                f"the environment {os.fsdecode(posixpath.dirname(folder))} was made on this project's interpreter, but lies outside "
+                "the project: it is not there",
+                hint="make it inside the project (virtualenvs.in-project = true for poetry, dirs.env.virtual for hatch)",
+            )
+        if not inner.startswith(paths.there + b"/.afield"):
             return posixpath.join(inner, name)
     return target.python or b"python3"
-
-
-def split_python(words: list[bytes]) -> tuple[int, int]:
-    """Give (index of the script, index of the program's first argument) by Python's own grammar.
-
-    Both are equal when there is no script: after ``-c CODE`` and ``-m MODULE``, or nothing at all.
-    """
-    at = 0
-    while at < len(words):
-        word = words[at]
-        if word == b"--":
-            return min(at + 1, len(words)), min(at + 2, len(words))
-        if word == b"-" or not word.startswith(b"-"):
-            return at, at + 1
-        if word.startswith(b"--"):
-            at += 2 if word in _LONG_VALUED else 1
-            continue
-        ends, takes = _bundle(word[1:])
-        if ends:
-            after = min(at + 1 + takes, len(words))
-            return after, after
-        at += 1 + takes
-    return len(words), len(words)
-
-
-def _bundle(letters: bytes) -> tuple[bool, int]:
-    """Read one bundle of short options: does it end the options, and does it take the next word?"""
-    for index, letter in enumerate(letters):
-        rest = letters[index + 1 :]
-        if letter in b"cm":
-            return True, 0 if rest else 1
-        if letter in _VALUED:
-            return False, 0 if rest else 1
-        if letter not in _FLAGS:
-            return False, 0
-    return False, 0
 
 
 def plan_env(request: RunRequest, target: Target, paths: PathMap, cwd: bytes) -> dict[str, bytes]:
@@ -292,7 +202,7 @@ def plan_env(request: RunRequest, target: Target, paths: PathMap, cwd: bytes) ->
     env = {}
     for raw, value in request.env.items():
         name = raw.decode("latin-1")
-        if travels(name, target.forward_env):
+        if variables.goes(name, value, target.forward_env, everything=request.mode == "python"):
             mapped = _mapped_value(name, value, paths)
             if mapped is not None:
                 env[name] = mapped
@@ -309,25 +219,6 @@ def plan_env(request: RunRequest, target: Target, paths: PathMap, cwd: bytes) ->
     for name, text in target.env.items():
         env[name] = text.encode("utf-8", "surrogateescape")
     return env
-
-
-# Asked for each variable of each run, and the names hardly change between runs.
-@functools.lru_cache(maxsize=4096)
-def travels(name: str, patterns: tuple[str, ...]) -> bool:
-    """Say whether the variable goes along: named outright, or matched and not one of here, or known to be welcome."""
-    if not name or "=" in name:
-        return False
-    if name in patterns:
-        return True
-    if name in _LOCAL_NAMES or name.startswith(_LOCAL_PREFIXES):
-        return False
-    if any(fnmatch.fnmatchcase(name, pattern) for pattern in _WELCOME):
-        return not _SECRET.search(name)
-    for pattern in patterns:
-        if fnmatch.fnmatchcase(name, pattern):
-            # A bare star means "my settings", not "my passwords"; WANDB_* means what it says.
-            return pattern.strip("*?") != "" or not _SECRET.search(name)
-    return False
 
 
 def _mapped_value(name: str, value: bytes, paths: PathMap) -> bytes | None:

@@ -14,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from afield.daemon import mapping, run_wire, settling
+from afield.daemon.around import Around
 from afield.errors import AfieldError, CommandNotFound, LinkLost, NoSuchProcess, ProtocolError, SessionGone
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from afield.daemon.channel import Channel
     from afield.daemon.run_wire import ResumeRequest, RunRequest
 
+# Of these a client tells before it dies of one itself: HUP, INT, QUIT, PIPE, TERM.
+_LAST_WORDS = (1, 2, 3, 13, 15)
 # Signals that end a run which has not begun there yet: HUP, INT, QUIT, KILL, TERM.
 _ENDING = (1, 2, 3, 9, 15)
 # A barrier takes some milliseconds; whoever waits longer wants to know what for.
@@ -54,12 +57,14 @@ class Run:
         self._log = log
         self._reader = run_wire.RunReader()
         self._base: Base | None = None
+        self._around = Around()
         self._stream: Any = None
         self._task: asyncio.Task[None] | None = None
         self._begun = False
         self._over = False
         self._resumed = False
         self._results = False
+        self._outright = False  # a client that goes without a word was killed outright
         self._ended = False  # the program; its results may still be on their way
         self._stdin: deque[bytes] = deque()
         self._stdin_end = False
@@ -137,6 +142,10 @@ class Run:
             self._stream.consumed(count)
 
     def _signal(self, number: int) -> None:
+        if number in _LAST_WORDS:
+            self._outright = False
+        if number == 13:  # the reader of its output went; the program there learns it by SIGHUP
+            return
         if self._stream is None and number in _ENDING:
             if self._task is not None:
                 self._task.cancel()
@@ -167,8 +176,11 @@ class Run:
         self.label = b" ".join(words[:4]).decode("utf-8", "replace")[:80]
         self.channel.write(run_wire.started(self.id) + run_wire.credit(self._credit))
         target = base.mapping_target()
-        target = target._replace(roots=mapping.roots_of(request, target.roots[0]))
-        if base.environment.pending or mapping.needs_home(request, target):
+        # A program that starts another one elsewhere leaves a PWD that is not true any more.
+        roots = mapping.roots_of(request, target.roots[0])
+        target = target._replace(roots=tuple(root for root in roots if os.path.realpath(root) == target.roots[0]))
+        around = self._around.wanted(request, target)
+        if around or base.environment.pending or mapping.needs_home(request, target):
             self._begin_slowly(base, request, target, barrier=state == "barrier")
         elif state == "barrier":
             # What changed there is there: only what was saved here has to be looked at.
@@ -195,6 +207,7 @@ class Run:
                     target = target.at_home(await base.home())
                 if barrier:
                     await base.barrier("here")
+                target = await self._around.before(base, target)
             finally:
                 notice.cancel()
             if not self._over:
@@ -206,25 +219,11 @@ class Run:
         self.channel.write(run_wire.notice("afield: waiting for the sync before the program starts (Ctrl-C gives up)"))
 
     def _open(self, base: Base, request: RunRequest, target: mapping.Target) -> None:
-        plan = mapping.plan(request, target)
-        self._attach_stream(
-            base.open_stream(
-                {
-                    "do": "process",
-                    "argv": plan.argv,
-                    "cwd": plan.cwd,
-                    "env": plan.env,
-                    "unset": [],
-                    "tty": plan.tty,
-                    "login": plan.login,
-                    "id": self.id,
-                    "label": self.label,
-                    "mkdir": True,
-                    "path": list(plan.path),
-                },
-                run_wire.WINDOW,
-            )
-        )
+        plan = mapping.plan(request, target)  # raises CommandNotFound
+        self._outright = request.mode == "python"
+        plan.env["AFIELD_RUN"] = self.id.hex().encode()  # by this the ports of who daemonizes itself are found
+        header = {**plan.header(), "id": self.id, "label": self.label, "ports": request.mode != "shell"}
+        self._attach_stream(base.open_stream(header, run_wire.WINDOW))
         self._push_stdin()
 
     def _resume(self, request: ResumeRequest) -> None:
@@ -290,6 +289,8 @@ class Run:
             self.pid = message["started"].get("pid")
         elif "attached" in message:
             self._attached(message["attached"])
+        elif "ports" in message and self._base is not None:
+            self._around.listening(self._base, message["ports"])
         elif "exit" in message:
             self._exited(int(message["exit"]))
         elif "killed" in message:
@@ -303,6 +304,18 @@ class Run:
 
     def _exited(self, code: int) -> None:
         base = self._base
+        if self._around.brings and not self._over:
+            self._ended = True
+            self._task = asyncio.ensure_future(self._bring_outside(code))
+        else:
+            self._exited_outside(base, code)
+
+    async def _bring_outside(self, code: int) -> None:
+        if text := await self._around.after():
+            self.channel.write(run_wire.notice(text))
+        self._guarded(lambda: self._exited_outside(self._base, code))()
+
+    def _exited_outside(self, base: Base | None, code: int) -> None:
         if self._results and base is not None and not self._over:
             self._ended = True
             done = self._guarded(lambda: self._finish(run_wire.ended(code)))
@@ -360,6 +373,8 @@ class Run:
         if self._task is not None:
             self._task.cancel()
         self._stop()
+        if self._outright and self._stream is not None and not self._stream.closed:
+            self._stream.send_message_nowait({"signal": 9}, urgent=True)
         self._hang_up()
 
     def _refuse(self, error: AfieldError) -> None:
@@ -381,4 +396,5 @@ class Run:
     def _stop(self) -> None:
         if not self._over:
             self._over = True
+            self._around.close()
             self._on_end(self)

@@ -75,7 +75,7 @@ class Target:
             return "not-ready"
         return "barrier" if barrier else "ready"
 
-    def open_stream(self, header: dict[str, Any], window: int) -> Any:
+    def open_stream(self, header: dict[str, Any], window: int | None = None) -> Any:
         """See base.Base."""
         return self.place.connection.open_stream(header, window=window)
 

@@ -8,6 +8,7 @@
 #include "client.h"
 #include <limits.h>
 #include <stdarg.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #ifdef __APPLE__
 #include <mach-o/dyld.h>
@@ -17,7 +18,7 @@ extern char **environ;
 
 const char *socket_path, *machine = "";
 char project[PATH_MAX], *fallback[64];
-static char self[PATH_MAX], conf[16384];
+static char self[PATH_MAX], venv[PATH_MAX], conf[16384];
 
 void fail(const char *format, ...) {
   va_list values;
@@ -42,7 +43,21 @@ uint64_t get(const unsigned char *from, int size) {
 
 /* ---- where we are, and what shim.conf says ---- */
 
-static void locate(const char *name) {
+/* The last component goes; returns 0 when there was none. */
+static int up(char *path) {
+  char *slash = strrchr(path, '/');
+  if (!slash) return 0;
+  *slash = 0;
+  return 1;
+}
+
+static int has_file(const char *folder, const char *name) {
+  char path[PATH_MAX + 32];
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  return access(path, F_OK) == 0;
+}
+
+static void find_self(const char *name) {
 #ifdef __APPLE__
   char found[PATH_MAX];
   uint32_t size = sizeof found;
@@ -54,12 +69,67 @@ static void locate(const char *name) {
   if (size > (ssize_t)sizeof gone && access(self, F_OK) < 0 && !strcmp(self + size - (sizeof gone - 1), gone))
     self[size - (ssize_t)(sizeof gone - 1)] = 0;
 #endif
+}
+
+/* The project is where .afield/shim.conf is: three up from .afield/bin/python, or further for a copy in a venv inside it. */
+static void locate(const char *name) {
+  find_self(name);
   strcpy(project, self);
-  for (int up = 0; up < 3; up++) {
-    char *slash = strrchr(project, '/');
-    if (!slash) fail("%s does not lie in the folder .afield/bin of a project", self);
-    *slash = 0;
+  for (int i = 0; i < 3; i++) if (!up(project)) fail("%s does not lie in the folder .afield/bin of a project", self);
+  char above[PATH_MAX];
+  strcpy(above, project);
+  while (!has_file(above, ".afield/shim.conf")) if (!up(above)) return;
+  strcpy(project, above);
+}
+
+/* The path that we were started by, as a whole; empty when argv[0] is not one that leads here. */
+static void find_started(const char *name, char *path) {
+  struct stat mine, there;
+  const char *folders = getenv("PATH");
+  *path = 0;
+  if (stat(self, &mine) < 0) return;
+  if (strchr(name, '/')) {
+    char folder[PATH_MAX];
+    if (*name == '/') snprintf(path, PATH_MAX, "%s", name);
+    else if (getcwd(folder, sizeof folder)) { if (snprintf(path, PATH_MAX, "%s/%s", folder, name) >= PATH_MAX) *path = 0; }
+    if (stat(path, &there) < 0 || there.st_ino != mine.st_ino || there.st_dev != mine.st_dev) *path = 0;
+    return;
   }
+  for (; folders && *folders; folders += strcspn(folders, ":"), folders += *folders == ':') {
+    if (snprintf(path, PATH_MAX, "%.*s/%s", (int)strcspn(folders, ":"), folders, name) >= PATH_MAX || access(path, X_OK) < 0) continue;
+    if (stat(path, &there) < 0 || there.st_ino != mine.st_ino || there.st_dev != mine.st_dev) break;
+    return;
+  }
+  *path = 0;
+}
+
+/* A virtual environment that was made on this interpreter has links to it: the innermost pyvenv.cfg on the way here (PEP 405) says
+ * which one was meant.  Fills path with the venv's own name for it, or empties it. */
+static void find_venv(const char *name, char *path) {
+  char folder[PATH_MAX], real[PATH_MAX], parent[PATH_MAX], target[PATH_MAX], own[PATH_MAX + 32];
+  snprintf(own, sizeof own, "%s/.afield", project);
+  find_started(name, path);
+  for (int links = 0; *path && links < 40; links++) {       /* as many as the kernel follows (path_resolution(7)) */
+    strcpy(folder, path);
+    up(folder);
+    if (!realpath(*folder ? folder : "/", real)) break;
+    strcpy(parent, real);
+    up(parent);
+    if (!strcmp(parent, own)) break;                         /* .afield/bin, by whatever links */
+    if (has_file(parent, "pyvenv.cfg")) {
+      snprintf(folder, sizeof folder, "%s", strrchr(path, '/'));
+      if (strlen(real) + strlen(folder) >= PATH_MAX) break;
+      strcpy(path, real);
+      strcat(path, folder);
+      return;
+    }
+    ssize_t size = readlink(path, target, sizeof target - 1);
+    if (size <= 0) break;
+    target[size] = 0;
+    if (*target == '/') strcpy(path, target);
+    else if (snprintf(path, PATH_MAX, "%s/%s", real, target) >= PATH_MAX) break;
+  }
+  *path = 0;
 }
 
 static void read_conf(void) {
@@ -160,12 +230,14 @@ void window_size(struct winsize *size) {
 }
 
 static const char *is_pip(void) {
+  if (*venv) return NULL;
   const char *name = strrchr(self, '/') + 1;
   return strncmp(name, "pip", 3) ? NULL : name;
 }
 
 static const char *argv0(void) {
   static char path[PATH_MAX + 32];
+  if (*venv) return venv;
   if (!is_pip()) return self;
   snprintf(path, sizeof path, "%s/.afield/bin/python", project);
   return path;
@@ -219,6 +291,7 @@ int main(int argc, char **argv) {
   /* A closed 0, 1 or 2 would be taken by the socket, and then be read or written as a stream. */
   for (int i = 0; i < 3; i++) if (fcntl(i, F_GETFD) < 0 && open("/dev/null", i ? O_WRONLY : O_RDONLY) != i) fail("cannot open /dev/null");
   locate(argc ? argv[0] : "python");
+  if (argc) find_venv(argv[0], venv);
   read_conf();
   fd = dial();
   if (fd < 0 || send_request(fd, argc, argv) < 0) run_fallback(argc, argv);

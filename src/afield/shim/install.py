@@ -1,5 +1,7 @@
-"""Puts `python`, `python3`, `python3.X` and `pip` into a project's ``.afield/bin`` and takes them away again.
+"""Puts `python`, `python3`, `python3.X`, `pip` and `pip3` into a project's ``.afield/bin`` and takes them away again.
 
+The folder looks like a virtual environment (PEP 405), so that tools find it and ask nothing: ``pyvenv.cfg``, and in ``base/bin`` the
+names of the interpreter that environments are made on. No ``activate``: its PATH and HOME would be those of the far machine.
 Rules: what a user may be running is replaced by a rename, never written over; what lies there is checked by SHA-256 before and
 after; nothing is touched when all is as it should be. What must not go in: how a client works, where the daemon is.
 """
@@ -11,7 +13,7 @@ import os
 import py_compile
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from afield.errors import ConfigError, FileFailed
 from afield.shim import build
@@ -39,6 +41,14 @@ main()
 """
 
 
+class Far(NamedTuple):
+    """The environment there: ``version`` such as 3.12.4, ``prompt`` its name for people, ``stamp`` changes when it changes."""
+
+    version: str
+    prompt: str
+    stamp: str
+
+
 def install(
     project: str,
     socket_path: str,
@@ -47,14 +57,19 @@ def install(
     python_versions: Sequence[str] = (),
     cli_argv: Sequence[str] = (),
     client: str = "best",
+    far: Far | None = None,
 ) -> str:
     """Make the project's shims and ``shim.conf``; returns the kind that was used, ``c`` or ``python``.
 
-    python_versions are those of the environment there (``"3.12"``: a `python3.12` is made); cli_argv is the command line that a
+    far is the environment there, as far as it is known; what was known of it stays when it is None. python_versions are further those of the environment there (``"3.12"``: a `python3.12` is made); cli_argv is the command line that a
     shim becomes when the daemon is not ready; client is ``best``, ``c`` or ``python``. Raises ConfigError for a value that
     shim.conf cannot hold, FileFailed when the files cannot be made.
     """
-    conf = _conf(socket_path, machine, cli_argv, names := _names(python_versions))
+    old_conf = _read_conf(project)
+    stamp = far.stamp if far else old_conf.get("stamp", "")
+    short = ".".join(far.version.split(".")[:2]) if far else old_conf.get("short", "")
+    names = _names([*python_versions, *([short] if short else [])])
+    conf = _conf(socket_path, machine, cli_argv, names, stamp, short)
     binary = None if client == "python" else build.c_client()
     if client == "c" and binary is None:
         raise FileFailed(
@@ -70,6 +85,12 @@ def install(
         _install_names(os.path.join(folder, "bin"), names, _read(binary) if binary else _script())
         for name in set(old) - set(names):
             _remove(os.path.join(folder, "bin", name))
+        _install_base(folder, names)
+        if far is not None:
+            _write(os.path.join(folder, "pyvenv.cfg"), _pyvenv(folder, far), 0o644)
+        if stamp != old_conf.get("stamp", ""):
+            # uv, virtualenv and PET keep what an interpreter told them by its path and time.
+            os.utime(os.path.join(folder, "bin", "python"))
     except OSError as error:
         raise FileFailed(f"cannot make the shims in {folder}: {error.strerror}", path=folder) from error
     return "c" if binary else "python"
@@ -81,10 +102,13 @@ def uninstall(project: str) -> None:
     try:
         for name in _installed(project):
             _remove(os.path.join(folder, "bin", name))
+            _remove(os.path.join(folder, "base", "bin", name))
         _remove(os.path.join(folder, "shim.conf"))
+        _remove(os.path.join(folder, "pyvenv.cfg"))
         shutil.rmtree(os.path.join(folder, "shim"), ignore_errors=True)
-        with contextlib.suppress(OSError):
-            os.rmdir(os.path.join(folder, "bin"))
+        for empty in ("bin", "base/bin", "base"):
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.join(folder, empty))
     except OSError as error:
         raise FileFailed(f"cannot remove the shims in {folder}: {error.strerror}", path=folder) from error
 
@@ -95,11 +119,14 @@ def _names(python_versions: Sequence[str]) -> list[str]:
         "python3",
         *dict.fromkeys(f"python{version}" for version in python_versions if version != "3"),
         "pip",
+        "pip3",
     ]
 
 
-def _conf(socket_path: str, machine: str, cli_argv: Sequence[str], names: Sequence[str]) -> bytes:
-    for value in (socket_path, machine, *cli_argv, *names):
+def _conf(
+    socket_path: str, machine: str, cli_argv: Sequence[str], names: Sequence[str], stamp: str, short: str
+) -> bytes:
+    for value in (socket_path, machine, stamp, short, *cli_argv, *names):
         if any(char in value for char in "\n\t\0"):
             raise ConfigError(f"a path without tab or newline was expected, got {value!r}", hint="move or rename it")
     if len(cli_argv) > _WORDS_LIMIT:
@@ -109,6 +136,8 @@ def _conf(socket_path: str, machine: str, cli_argv: Sequence[str], names: Sequen
         f"machine={machine}",
         "fallback=" + "\t".join(cli_argv),
         "names=" + "\t".join(names),
+        f"stamp={stamp}",
+        f"short={short}",
     ]
     data = os.fsencode("\n".join(lines) + "\n")
     if len(data) > _CONF_LIMIT:
@@ -118,12 +147,47 @@ def _conf(socket_path: str, machine: str, cli_argv: Sequence[str], names: Sequen
     return data
 
 
-def _installed(project: str) -> list[str]:
+def _read_conf(project: str) -> dict[str, str]:
     with contextlib.suppress(OSError):
-        for line in os.fsdecode(_read(os.path.join(project, ".afield", "shim.conf"))).splitlines():
-            if line.startswith("names="):
-                return [name for name in line[6:].split("\t") if name and "/" not in name]
-    return []
+        text = os.fsdecode(_read(os.path.join(project, ".afield", "shim.conf")))
+        return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    return {}
+
+
+def installed_machine(project: str) -> str | None:
+    """Give the machine that a project's shims run on, empty for the default one; None when it has no shims."""
+    return _read_conf(project).get("machine")
+
+
+def _installed(project: str) -> list[str]:
+    return [name for name in _read_conf(project).get("names", "").split("\t") if name and "/" not in name]
+
+
+def _pyvenv(folder: str, far: Far) -> bytes:
+    # No `uv` key: editors would install with `uv pip`, which writes into the files here.
+    lines = [f"home = {folder}/base/bin", "include-system-site-packages = false", f"version = {far.version}"]
+    prompt = "".join(char for char in far.prompt if char.isprintable())
+    return os.fsencode("\n".join([*lines, f"prompt = {prompt}"]) + "\n")
+
+
+def _install_base(folder: str, names: Sequence[str]) -> None:
+    """Make ``base/bin``: what virtual environments are made on is a link that leads to the shim."""
+    base = os.path.join(folder, "base", "bin")
+    os.makedirs(base, exist_ok=True)
+    wanted = [name for name in names if name.startswith("python")]
+    for name in os.listdir(base):
+        if name.startswith("python") and name not in wanted and os.path.islink(os.path.join(base, name)):
+            _remove(os.path.join(base, name))
+    for name in wanted:
+        path, target = os.path.join(base, name), f"../../bin/{name}"
+        if os.path.islink(path) and os.readlink(path) == target:
+            continue
+        part = f"{path}.{os.getpid()}.part"
+        os.symlink(target, part)
+        try:
+            os.replace(part, path)
+        finally:
+            _remove(part)
 
 
 def _read(path: str) -> bytes:

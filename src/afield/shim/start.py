@@ -37,6 +37,53 @@ def _real(path: "str") -> "str":
     return "/" + "/".join(parts)
 
 
+def _exists(path: "str") -> "bool":
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
+
+
+def find_project(folder: "str") -> "str":
+    """Give the project of a shim's folder: two up from ``.afield/bin``, or further for a copy in a venv inside it."""
+    project = above = folder.rpartition("/")[0].rpartition("/")[0]
+    while above and not _exists(above + "/.afield/shim.conf"):
+        above = above.rpartition("/")[0]
+    return above or project
+
+
+def find_venv(script: "str", project: "str") -> "str":
+    """Give the name in a virtual environment that the shim was started by, through its links; empty without one (PEP 405)."""
+    path = script if script.startswith("/") else posix.getcwd() + "/" + script
+    for _ in range(_LINKS_LIMIT):
+        folder, _, name = path.rpartition("/")
+        real = _real_folder(folder)
+        parent = real.rpartition("/")[0]
+        if parent == project + "/.afield":
+            return ""
+        if _exists(parent + "/pyvenv.cfg"):
+            return real + "/" + name
+        try:
+            target = posix.readlink(path)
+        except OSError:
+            return ""
+        path = target if target.startswith("/") else real + "/" + target
+    return ""
+
+
+def _real_folder(folder: "str") -> "str":
+    """Give a folder with all its links resolved; the system knows it by its open descriptor, Linux only."""
+    try:
+        fd = posix.open(folder or "/", posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            return posix.readlink(f"/proc/self/fd/{fd}")
+        finally:
+            posix.close(fd)
+    except OSError:
+        return _real(folder)
+
+
 def read_conf(project: "str") -> "dict[str, str]":
     """Give the lines ``name=value`` of the project's shim.conf. Raises RelayError when there is none."""
     path = project + "/.afield/shim.conf"
@@ -68,9 +115,11 @@ def _fall_back(fallback: "list[str]", words: "list[str]", project: "str", why: "
 def _run(script: "str", argv: "list[str]") -> "int":
     path = _real(script)
     folder, _, name = path.rpartition("/")
-    project = folder.rpartition("/")[0].rpartition("/")[0]
+    project = find_project(folder)
     conf = read_conf(project)
-    if name.startswith("pip"):
+    if venv := find_venv(script, project):
+        path = venv
+    elif name.startswith("pip"):
         path, argv = folder + "/python", ["-m", "pip", *argv]
     machine = conf.get("machine", "")
     fallback = [word for word in conf.get("fallback", "").split("\t") if word]

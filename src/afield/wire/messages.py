@@ -61,6 +61,7 @@ SERVICES: "Dict[str, Dict[str, Field]]" = {
         "mkdir": _may(BOOL, False),
         "path": _may(BYTES_LIST, []),
         "view": _may(BYTES),
+        "ports": _may(BOOL, False),
     },
     "attach": {"id": _must(ID), "out": _may(OFFSET, 0), "err": _may(OFFSET, 0)},
     "files": {"root": _must(BYTES)},
@@ -98,6 +99,7 @@ MESSAGES = {
     "resize": LIST,
     "connected": BOOL,
     "listening": PORT,
+    "ports": LIST,
 }
 
 

@@ -87,10 +87,16 @@ def install_shim(project: str, machine: str | None, terminal: Terminal) -> None:
     from afield.control.paths import socket_path
     from afield.control.spawn import cli_command
     from afield.errors import AfieldError
-    from afield.shim.install import install
+    from afield.shim.install import Far, install
 
+    far = None
     try:
-        install(project, socket_path(), machine or "", cli_argv=cli_command())
+        told = ask_plain("interpreter", terminal, project=project, machine=machine)
+        far = Far(told["version"], told["prompt"], told["stamp"])
+    except AfieldError as error:
+        terminal.note(f"the Python there was not asked: {error.text}")
+    try:
+        install(project, socket_path(), machine or "", cli_argv=cli_command(), far=far)
     except AfieldError as error:
         terminal.note(
             f".afield/bin/python was not made: {error.text}" + (f"\nhint: {error.hint}" if error.hint else "")

@@ -1,0 +1,128 @@
+"""Carries ports for runs: what a program there listens on is reachable here on the same number, and the other way round.
+
+Rules: loopback only, on both sides; a number that is taken is left alone (both sides may be one machine); several runs share a
+forward, and it goes with the last of them. What must not go in: which ports there are (near_ports, the agent).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from afield.errors import AfieldError
+from afield.link.forward import End, Forward, LocalForward, RemoteForward
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+class SharedPorts:
+    """The forwards of one place. ``make(port, reverse)`` gives one that is not started."""
+
+    def __init__(self, make: Callable[[int, bool], Any]) -> None:
+        self._make = make
+        self._held: dict[tuple[int, bool], tuple[asyncio.Future[Any], list[object]]] = {}
+
+    async def take(self, port: int, user: object, *, reverse: bool) -> bool:
+        """Make a port reachable for user; False when its number is taken."""
+        if (port, not reverse) in self._held:
+            return False  # what listens is our own end of the other way
+        key = (port, reverse)
+        if key not in self._held:
+            self._held[key] = (asyncio.ensure_future(self._start(port, reverse=reverse)), [])
+        starting, users = self._held[key]
+        users.append(user)
+        started = await asyncio.shield(starting)
+        if started is None:
+            self._held.pop(key, None)
+        return started is not None
+
+    async def _start(self, port: int, *, reverse: bool) -> Any:
+        forward = self._make(port, reverse)
+        try:
+            await forward.start()
+        except (AfieldError, OSError):
+            return None
+        return forward
+
+    async def give_back(self, port: int, user: object, *, reverse: bool) -> None:
+        """End a forward when user was the last."""
+        key = (port, reverse)
+        held = self._held.get(key)
+        if held is None or user not in held[1]:
+            return
+        held[1].remove(user)
+        if not held[1]:
+            del self._held[key]
+            forward = await held[0]
+            if forward is not None:
+                await forward.stop()
+
+
+def shared(place: Any) -> SharedPorts:
+    """Give the ports of a place, kept with it."""
+    found: SharedPorts | None = getattr(place, "run_ports", None)
+    if found is None:
+        found = place.run_ports = SharedPorts(lambda port, reverse: _forward(place.connection, port, reverse=reverse))
+    return found
+
+
+def _forward(connection: Any, port: int, *, reverse: bool) -> Any:
+    near, far = End("127.0.0.1", port), End("localhost", port)
+    if reverse:
+        return RemoteForward(connection, Forward(near, near))
+    return LocalForward(connection, Forward(near, far))
+
+
+class RunPorts:
+    """The ports of one run."""
+
+    def __init__(self, ports: SharedPorts) -> None:
+        self._shared = ports
+        self._open: set[tuple[int, bool]] = set()
+        self._over = False
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def reach(self, ports: Iterable[int]) -> None:
+        """Make ports of here reachable there, before the program starts."""
+        await asyncio.gather(*(self._add(port, reverse=True) for port in ports))
+
+    def listening(self, ports: list[int]) -> None:
+        """Hear which ports the program listens on now."""
+        self._spawn(self._follow({port for port in ports if isinstance(port, int) and 0 < port < 65536}))
+
+    async def _follow(self, ports: set[int]) -> None:
+        async with self._turn:
+            if self._over:
+                return
+            before = {port for port, reverse in self._open if not reverse}
+            for port in before - ports:
+                await self._drop(port, reverse=False)
+            for port in ports - before:
+                await self._add(port, reverse=False)
+
+    async def _add(self, port: int, *, reverse: bool) -> None:
+        if await self._shared.take(port, self, reverse=reverse):
+            self._open.add((port, reverse))
+
+    async def _drop(self, port: int, *, reverse: bool) -> None:
+        self._open.discard((port, reverse))
+        await self._shared.give_back(port, self, reverse=reverse)
+
+    def close(self) -> None:
+        """End what only this run needed."""
+        if not self._over:
+            self._over = True
+            if self._open or self._tasks:
+                self._spawn(self._close())
+
+    async def _close(self) -> None:
+        async with self._turn:
+            for port, reverse in list(self._open):
+                await self._drop(port, reverse=reverse)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,161 @@
+"""A project here, its interpreter on a host of its own: real tools run here and get the project's ``.afield/bin/python``.
+
+The host is one of the lab: own root file system, own network, own processes; what stands here (the tools, the project, the home of
+who runs the tests) does not exist there. Tools and far environment are made by ``make tools`` from requirements/tools.txt.
+"""
+
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from lab import Lab, base_of, why_not
+from lab_world import LabWorld
+
+ROOT = Path(__file__).parents[2]
+MADE = Path(os.environ.get("AFIELD_TOOLS", ROOT / ".tools"))
+HERE, FAR = MADE / "here", MADE / "far"
+FAR_THERE = "/home/dev/.virtualenvs/ml"
+
+
+class Tools:
+    """``tool(name, …)`` runs a tool of here, ``shim(…)`` the project's interpreter, both in the project."""
+
+    def __init__(self, world, host):
+        self.world, self.host = world, host
+        self.project = world.project
+        self.python = str(self.project / ".afield" / "bin" / "python")
+        # Tools keep what they find out about interpreters: each test begins with nothing known.
+        self.env = {
+            name: value
+            for name, value in world.env.items()
+            if not name.startswith(("PYTEST", "COV_", "UV_", "TOX_", "VIRTUAL_ENV", "PYENV_", "PYTHON"))
+        }
+        self.env |= {
+            "PATH": f"{HERE / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+            "UV_CACHE_DIR": str(world.root / "uv"),
+            "UV_OFFLINE": "1",
+            "UV_PYTHON_DOWNLOADS": "never",
+            "XDG_CACHE_HOME": str(world.root / "cache"),
+            "XDG_DATA_HOME": str(world.root / "data"),
+            "XDG_CONFIG_HOME": str(world.root / "config"),
+            "PIP_NO_INDEX": "1",
+        }
+
+    def run(self, *words, check=True, timeout=100, cwd=None, env=None, **more):
+        done = subprocess.run(
+            [*self.world.lab.client, *map(str, words)],
+            cwd=cwd or self.project,
+            env={**self.env, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            **({"stdin": subprocess.DEVNULL} if "input" not in more else {}),
+            **more,
+        )
+        if check:
+            assert done.returncode == 0, (words, done.returncode, done.stdout[-3000:], done.stderr[-3000:])
+        return done
+
+    def shim(self, *words, **more):
+        return self.run(self.python, *words, **more)
+
+    def tool(self, name, *words, **more):
+        return self.run(HERE / "bin" / name, *words, **more)
+
+    def popen(self, *words, **more):
+        return subprocess.Popen([*self.world.lab.client, *map(str, words)], cwd=self.project, env=self.env, **more)
+
+    def wait_for_port(self, port):
+        """Until something here listens on it."""
+        line = f":{port:04X} "
+        namespace = ["ip", "netns", "exec", self.world.lab.prefix + "cli", "cat", "/proc/net/tcp"]
+
+        def listens():
+            rows = subprocess.run(namespace, capture_output=True, text=True, check=True).stdout.splitlines()[1:]
+            return any(line in row.split(None, 2)[1] + " " and row.split()[3] == "0A" for row in rows)
+
+        wait_for(listens, f"port {port}")
+
+    def write(self, path, text):
+        where = self.project / path
+        where.parent.mkdir(parents=True, exist_ok=True)
+        where.write_text(text)
+        return where
+
+
+@pytest.fixture(scope="session")
+def far_host(tmp_path_factory):
+    """The lab with the far environment in its host ``a`` and nothing of what stands here."""
+    if reason := why_not():
+        pytest.skip(reason)
+    if not (HERE / "bin" / "python").exists() or not (FAR / "bin" / "python").exists():
+        pytest.skip("the tools are not installed: make tools")
+    made = Lab(tmp_path_factory.mktemp("lab"), base=base_of(os.environ.get("PYTEST_XDIST_WORKER", "t"))).up()
+    try:
+        prepare(made.a)
+        yield made
+    finally:
+        made.down()
+
+
+def prepare(host):
+    """Put the far environment at its place, and hide this machine's own folders."""
+    base = Path(os.path.realpath(FAR / "bin" / "python"))
+    prefix = base.parents[1]
+    version = subprocess.run([base, "-V"], capture_output=True, text=True, check=True).stdout.split()[1]
+    script = f"""
+        set -e
+        mkdir -p {FAR_THERE}/bin {FAR_THERE}/lib /srv/python
+        mount --bind {FAR}/lib {FAR_THERE}/lib
+        mount --bind {prefix} /srv/python
+        ln -sf /srv/python/bin/{base.name} {FAR_THERE}/bin/python
+        ln -sf python {FAR_THERE}/bin/python3
+        ln -sf python {FAR_THERE}/bin/{base.name}
+        printf 'home = /srv/python/bin\nversion = {version}\n' > {FAR_THERE}/pyvenv.cfg
+        chown -R dev: {FAR_THERE}/bin {FAR_THERE}/pyvenv.cfg
+        for folder in {" ".join(hidden())}; do [ ! -d "$folder" ] || mount -t tmpfs -o mode=755 none "$folder"; done
+        mkdir -p {prefix.parent}
+        ln -s /srv/python {prefix}
+    """
+    host.run("sh", "-c", script)
+
+
+def hidden():
+    """Folders of here that a real far machine would not have: the checkout, the tools, the home of who runs this."""
+    home = os.path.expanduser("~")
+    folders = {str(ROOT), str(MADE), home, *(os.path.dirname(os.path.realpath(each)) for each in (ROOT, MADE))}
+    return sorted(folder for folder in folders if folder.count("/") >= 1 and folder not in ("/", "/tmp"))
+
+
+@pytest.fixture
+def tools(far_host):
+    far_host.restore()
+    # A short path: a socket's address holds 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="tw-") as folder:
+        world = LabWorld(far_host, folder)
+        try:
+            world.init("a")
+            world.afield("env", "use", "ml")
+            world.afield("up", "--yes")
+            yield Tools(world, far_host.a)
+        finally:
+            world.close()
+
+
+def wait_for(look, what, seconds=30.0):
+    """Wait until look() gives something true and return it."""
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < end, f"{what} did not come within {seconds} s"
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture
+def way(tools):
+    """How the project's paths are on the far side: ``twin``, ``same path`` or ``translated``."""
+    return "translated"
