@@ -40,16 +40,15 @@ class Around:
         if self._near:
             self._ports = RunPorts(shared(base.place))
             await self._ports.reach(sorted(self._near))
-        if self._named:
+        if self._named and not self._carried.pairs:
             self._carried = await carrying.carry(
                 _store(base.place),
                 self._named,
-                python=target.python or b"python3",
+                python=base.mapping_target().python or b"python3",
                 start=lambda argv: base.open_stream(_process(argv)),
                 exists=lambda path: base.place.connection.call("stat", {"path": path}),
             )
-            target = target._replace(carried=self._carried.pairs)
-        return target
+        return target._replace(carried=await base.way.show(self._carried.pairs))
 
     def listening(self, base: Base, ports: Any) -> None:
         """Hear which ports the program listens on now."""
