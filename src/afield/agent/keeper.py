@@ -53,8 +53,8 @@ class Keeper:
         self.transports: "Set[Transport]" = set()
         self.processes: "Dict[bytes, Process]" = {}
         self.helpers: "Set[int]" = set()
-        self.poller: "Any" = None  # treeports.Poller, once a run wants it
         self._views: "Optional[Views]" = None
+        self.poller: "Any" = None  # treeports.Poller, once a run wants it
         self._idle = _seconds("AFIELD_IDLE", IDLE)
         self._leaving = False
         self._met = False

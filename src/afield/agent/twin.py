@@ -285,15 +285,15 @@ def show_again(source: "bytes", target: "bytes", leads: "Dict[bytes, bytes]", wi
             pass
 
 
-def output_of(argv: "List[bytes]") -> "bytes":
-    """Give the first output of a program, 64 KiB at most. Raises RefusedError when it does not end well."""
+def output_of(argv: "List[bytes]", folder: "bytes" = b"/") -> "bytes":
+    """Give all output of a program, 64 KiB at most. Raises RefusedError when it does not end well."""
     inward, outward = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             os.dup2(outward, 1)
             os.dup2(outward, 2)
-            os.chdir(b"/")
+            os.chdir(folder)
             os.execve(argv[0], argv, dict(os.environb))
         except OSError as error:
             os.write(outward, str(error).encode("utf-8", "replace"))

@@ -325,7 +325,7 @@ def make(wanted: "Dict[str, Any]", marks: "Optional[List[Any]]") -> "Tuple[Any, 
     begin = monotonic()
     for there, _ in wanted["folders"]:
         os.makedirs(there, exist_ok=True)
-    env = None if wanted["env"] is None else standin.describe(program_of(wanted["env"]))
+    env = None if wanted["env"] is None else standin.describe(program_of(wanted["env"], wanted["folders"][0][0]))
     now = [mark_of(there) for there, _ in wanted["folders"]] + ([env["mark"]] if env is not None else [])
     if marks == now:
         return {"same": True}, []
@@ -351,16 +351,20 @@ def make(wanted: "Dict[str, Any]", marks: "Optional[List[Any]]") -> "Tuple[Any, 
     return {"told": told, "kept": kept}, fds
 
 
-def program_of(name: "bytes") -> "bytes":
-    """Give the interpreter's file: a path, or a name that is looked up in PATH. Raises OSError."""
+def program_of(name: "bytes", folder: "bytes") -> "bytes":
+    """Give the interpreter's file: a path, or a name that is looked up in PATH; a script is asked. Raises OSError, RefusedError."""
     from afield.agent.calls import which
     from afield.agent.spawn import expand
+    from afield.agent.twin import output_of
 
-    if b"/" in name:
-        return expand(name)
-    found = which(name)
+    found = expand(name) if b"/" in name else which(name)
     if found is None:
         raise OSError(2, "there is no %s there" % os.fsdecode(name))
+    with open(found, "rb") as file:
+        is_script = file.read(2) == b"#!"
+    if is_script:  # of pyenv and its kin: it chooses by the folder it stands in
+        code = b"import os, sys; os.write(1, os.fsencode(sys.executable))"
+        found = output_of([found, b"-I", b"-S", b"-c", code], folder)
     return bytes(found)
 
 

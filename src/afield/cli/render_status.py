@@ -53,6 +53,8 @@ def _project(project: dict[str, Any], place: dict[str, Any], now: float) -> list
     lines = [colour(printable(f"{project.get('project')} on {project.get('machine')}"), "bold")]
     lines += ["  " + line for line in _place(place, now)]
     lines.append(f"  folder   {printable(str(project.get('folder')))}")
+    if project.get("way"):
+        lines.append(f"  paths    {printable(_way(project))}")
     sync = project.get("sync") or {}
     if sync or project.get("up"):
         lines += _sync(sync)
@@ -61,6 +63,15 @@ def _project(project: dict[str, Any], place: dict[str, Any], now: float) -> list
         lines += _sync(folder)
     lines += _problems(project.get("problems") or [])
     return lines
+
+
+def _way(project: dict[str, Any]) -> str:
+    """Say how paths are the same on both sides, and why not in a better way."""
+    name, reasons = str(project["way"]), project.get("way_reasons") or {}
+    if name == "translated":
+        why = f" (no twin: {reasons['twin']})" if reasons.get("twin") else ""
+        return f"translated{why}; afield doctor says what that costs"
+    return {"twin": "twin: the same on both sides", "same": "the same on both sides"}[name]
 
 
 def _place(place: dict[str, Any], now: float) -> list[str]:

@@ -25,6 +25,7 @@ class Around:
         self._named: list[outside.Named] = []
         self._near: set[int] = set()
         self._trees: list[bytes] = []
+        self._brought = False
         self._carried = carrying.Carried()
         self._ports: RunPorts | None = None
 
@@ -42,18 +43,21 @@ class Around:
         if self._near:
             self._ports = RunPorts(shared(base.place))
             await self._ports.reach(sorted(self._near))
-        if self._named or self._trees:
+        if (self._named or self._trees) and not self._brought:
+            self._brought = True
             paths = target.paths
+            # Environments are seen where the program sees them; anything else needs no view.
+            view = target.view if self._trees else None
+            python = target.python if self._trees else base.mapping_target().python
             self._carried = await carrying.carry(
                 _store(base.place),
                 self._named,
-                python=target.python or b"python3",
-                start=lambda argv: base.open_stream(_process(argv, getattr(target, "view", None))),
+                python=python or b"python3",
+                start=lambda argv: base.open_stream(_process(argv, view)),
                 exists=lambda path: base.place.connection.call("stat", {"path": path}),
                 trees=[(path, paths.path(path) or path) for path in self._trees],
             )
-            target = target._replace(carried=self._carried.pairs)
-        return target
+        return target._replace(carried=await base.way.show(self._carried.pairs))
 
     def listening(self, base: Base, ports: Any) -> None:
         """Hear which ports the program listens on now."""
