@@ -67,6 +67,7 @@ class Tools:
     def __init__(self, world, host):
         self.world, self.host = world, host
         self.project = world.project
+        (world.root / "tmp").mkdir()
         self.python = str(self.project / ".afield" / "bin" / "python")
         # Tools keep what they find out about interpreters: each test begins with nothing known.
         self.env = {
@@ -83,6 +84,7 @@ class Tools:
             "XDG_DATA_HOME": str(world.root / "data"),
             "XDG_CONFIG_HOME": str(world.root / "config"),
             "PIP_NO_INDEX": "1",
+            "TMPDIR": str(world.root / "tmp"),
         }
 
     def run(self, *words, check=True, timeout=100, cwd=None, env=None, **more):
