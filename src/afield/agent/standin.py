@@ -12,6 +12,7 @@ Rules: describing looks only, and is done before the view is made; a layout is a
 import os
 import stat
 
+from afield.agent.ground import UnsuitableError
 from afield.agent.scripts import is_system_bin
 from afield.envs.look import read_settings
 from afield.envs.versions import short_version, version_of
@@ -140,6 +141,16 @@ def settings(env: "Dict[str, Any]", at: "bytes") -> "bytes":
         b"prompt = " + os.fsencode(env["name"]).replace(b"\n", b" "),
     ]
     return b"\n".join(lines) + b"\n"
+
+
+def check_name(at: "bytes") -> "None":
+    """Refuse what the text of ``pyvenv.cfg`` cannot hold: Python reads its lines as UTF-8. Raises UnsuitableError."""
+    try:
+        at.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UnsuitableError("a path that is not UTF-8 cannot be written into pyvenv.cfg") from None
+    if b"\n" in at or b"\r" in at:
+        raise UnsuitableError("a path with a line break cannot be written into pyvenv.cfg")
 
 
 def has_commands(env: "Dict[str, Any]") -> "bool":

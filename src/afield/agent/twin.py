@@ -47,8 +47,8 @@ class Twin:
     def plan(self) -> "None":
         """Look at everything first, as the user and in the place as it is. Raises UnsuitableError, OSError."""
         needed = [self.env["base"], self.env["real"]] if self.env is not None else []
-        if self.env is not None and b"\n" in self.at:
-            raise UnsuitableError("a path with a line break cannot be written into pyvenv.cfg")
+        if self.env is not None:
+            standin.check_name(self.at)
         for there, shown in [*self.folders, *self.binds]:
             if not os.path.exists(there):
                 raise UnsuitableError("%s does not exist there" % os.fsdecode(there))

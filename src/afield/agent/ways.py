@@ -9,7 +9,7 @@ Rules: what was tried is kept for the life of the agent where it cannot change w
 import os
 
 from afield.agent import namespaces
-from afield.agent.ground import Ground, UnsuitableError
+from afield.agent.ground import Ground, UnsuitableError, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,6 +84,10 @@ def same(there: "bytes", local: "bytes") -> "Dict[str, Any]":
     """Tell whether the folder is, or can be made, at the local path; ``is``: it is there now."""
     if os.path.normpath(there) == local and os.path.realpath(os.path.dirname(local)) == os.path.dirname(local):
         return {"ok": True, "why": None, "is": True}
+    try:
+        check(local)
+    except UnsuitableError as error:
+        return _no(str(error))
     above = local
     while above != b"/" and not os.path.lexists(above):
         above = os.path.dirname(above)

@@ -86,10 +86,14 @@ def request(
     cwd: "str | bytes | None" = None,
     env: "Mapping[bytes, bytes] | None" = None,
     barrier: "bool" = True,
+    view: "bool" = False,
 ) -> "bytes":
-    """Give the bytes that ask for a run; cwd and env are this process's own when they are not given."""
+    """Give the bytes that ask for a run; cwd and env are this process's own when they are not given.
+
+    view: a shell, too, sees the project at its path here.
+    """
     env = posix.environ if env is None else env
-    flags = "".join([str(fd) for fd in (0, 1, 2) if is_tty(fd)]) + ("" if barrier else "n")
+    flags = "".join([str(fd) for fd in (0, 1, 2) if is_tty(fd)]) + ("" if barrier else "n") + ("v" if view else "")
     rows, columns = window_size()
     words: list[str | bytes] = ["1", mode, argv0, project, machine, working_folder() if cwd is None else cwd, flags]
     words += [str(rows), str(columns), env.get(b"TERM", b""), str(len(argv)), *argv, str(len(env))]

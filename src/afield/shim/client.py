@@ -375,6 +375,7 @@ def relay(
     cwd: "str | bytes | None" = None,
     env: "Mapping[bytes, bytes] | None" = None,
     barrier: "bool" = True,
+    view: "bool" = False,
     daemon_start: "Sequence[str]" = (),
 ) -> "int":
     """Run mode (``python``, ``run`` or ``shell``) with argv through the daemon at path, on this process's own descriptors.
@@ -383,13 +384,14 @@ def relay(
     process's own; daemon_start is the command that starts a daemon that vanished. Only for the main thread: signals are caught
     meanwhile. Raises NotReadyError when nothing was started, RelayError when the run cannot go on.
     """
-    asked = request(mode, argv, argv0=argv0, project=project, machine=machine, cwd=cwd, env=env, barrier=barrier)
+    to = {"project": project, "machine": machine}
+    asked = request(mode, argv, argv0=argv0, cwd=cwd, env=env, barrier=barrier, view=view, **to)
     try:
         sock = dial(path)
         sock.sendall(asked)
     except OSError as error:
         raise NotReadyError(f"no daemon at {path}: {error.strerror}") from None
-    return carry(sock, path, project=project, machine=machine, daemon_start=daemon_start)
+    return carry(sock, path, daemon_start=daemon_start, **to)
 
 
 def carry(

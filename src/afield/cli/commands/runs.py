@@ -31,11 +31,12 @@ Run any command there, in the folder that matches this one; no shell in between 
   --no-sync            do not wait for the sync, before and after
 """,
     "shell": """\
-usage: afield shell [-m NAME | --machine NAME]
+usage: afield shell [-m NAME | --machine NAME] [--twin]
 
 A login shell there, on a terminal of its own, in the folder that matches this one.
 
   -m, --machine NAME   a machine of afield.toml (default: the one it names)
+  --twin               in the view that programs get: the project stands at its path here
 """,
 }
 
@@ -47,6 +48,7 @@ class Own:
     machine: str = ""
     sync: bool = True
     help: bool = False
+    twin: bool = False
     rest: tuple[str, ...] = ()
 
 
@@ -73,6 +75,8 @@ def parse_own(verb: str, words: list[str]) -> Own:
             own.machine, left = word.partition("=")[2], left[1:]
         elif word == "--no-sync":
             own.sync, left = False, left[1:]
+        elif verb == "shell" and word == "--twin":
+            own.twin, left = True, left[1:]
         elif verb != "python" and word.startswith("-"):
             raise UsageError(f"afield {verb} has no option {word!r}", hint=f"afield {verb} --help")
         else:
@@ -101,7 +105,7 @@ def main(verb: str, words: list[str]) -> int:
             f"no {FILE} in {cwd} or above",
             hint="make one with: afield init ssh://user@host   (or local:// to try it here)",
         )
-    return carry(verb, own.rest, project=project, machine=own.machine, sync=own.sync)
+    return carry(verb, own.rest, project=project, machine=own.machine, sync=own.sync, twin=own.twin)
 
 
 def main_for_shim(words: list[str]) -> int:
@@ -110,7 +114,16 @@ def main_for_shim(words: list[str]) -> int:
     return carry("python", tuple(rest), project=project, machine=machine, argv0=argv0)
 
 
-def carry(mode: str, argv: tuple[str, ...], *, project: str, machine: str, argv0: str = "", sync: bool = True) -> int:
+def carry(
+    mode: str,
+    argv: tuple[str, ...],
+    *,
+    project: str,
+    machine: str,
+    argv0: str = "",
+    sync: bool = True,
+    twin: bool = False,
+) -> int:
     """Run through the daemon; when it is not ready, bring the link (and the project) up and try once more. Raises AfieldError."""
     from afield.control.paths import socket_path
     from afield.control.spawn import cli_command
@@ -126,6 +139,7 @@ def carry(mode: str, argv: tuple[str, ...], *, project: str, machine: str, argv0
             project=project,
             machine=machine,
             barrier=sync,
+            view=twin,
             daemon_start=[*cli_command(), "daemon", "start"],
         )
         if status < 0:
