@@ -17,6 +17,7 @@
         │   ├── LinkLost  LinkTimeout  SessionGone  BadTransport
         ├── ProcessError             a program there
         │   ├── CommandNotFound  CommandNotExecutable  NoSuchFolder  NoSuchProcess  SpawnFailed
+        │   ├── NoView  NoSuchView
         ├── EnvError                 an environment there
         │   ├── NoSuchEnv  EnvBroken  EnvClash  EnvFailed  NoWheel
         ├── FilesError               one folder or file
@@ -201,6 +202,18 @@ class SpawnFailed(ProcessError):
     """The system there could not start the program."""
 
     code = "spawn-failed"
+
+
+class NoView(ProcessError):
+    """The place allows no view in which the project stands at the local path."""
+
+    code = "no-view"
+
+
+class NoSuchView(ProcessError):
+    """A view there is gone: the agent was started anew, or what it showed was replaced."""
+
+    code = "no-such-view"
 
 
 class EnvError(TheirFault):

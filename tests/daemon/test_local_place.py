@@ -32,6 +32,8 @@ def output(sandbox, project, argv):
 
 
 def test_home_is_the_folder_of_the_place(sandbox, project, monkeypatch):
+    with open(os.path.join(project, "afield.toml"), "a", encoding="utf-8") as file:
+        file.write('way = "translated"\n')
     monkeypatch.setenv("XDG_CACHE_HOME", os.path.join(sandbox.home, "mycache"))
     with sandbox.connect() as client:
         client.request("up", {"project": project}, timeout=60)

@@ -55,6 +55,8 @@ def test_what_cannot_be_started_has_the_status_of_a_shell(linked, argv, code):
 
 
 def test_python_runs_in_the_projects_folder_with_mapped_paths(linked):
+    with open(os.path.join(linked.folder_here, "afield.toml"), "a", encoding="utf-8") as file:
+        file.write('way = "translated"\n')
     code = "import os, sys; print(os.getcwd()); print(sys.argv[1])"
     argv = ["-c", code, linked.folder_here + "/data.csv"]
     status, out, err = run(linked, argv, mode="python")
@@ -202,6 +204,7 @@ def test_output_is_exact_over_a_killed_daemon(linked, wait):
 
 def test_input_is_exact_over_a_killed_daemon(linked, wait):
     data = os.urandom(2_500_000)
+    assert run(linked, ["true"])[0] == 0  # the first run of a link asks for more before its program is there
     with linked.raw() as first:
         first.request(linked.folder_here, ["sh", "-c", "sleep 1; sha256sum"], flags="n")
         first.until(b"c")

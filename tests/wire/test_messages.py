@@ -25,7 +25,7 @@ def test_defaults_are_filled_in_and_unknown_fields_left_out():
     read = read_header({"do": "process", "argv": [b"true"], "id": ID, "of the future": 1})
     assert read == {
         "do": "process", "argv": [b"true"], "cwd": None, "env": {}, "unset": [], "tty": None,
-        "login": False, "id": ID, "label": "", "mkdir": False, "path": [], "ports": False,
+        "login": False, "id": ID, "label": "", "mkdir": False, "path": [], "view": None, "ports": False,
     }  # fmt: skip
 
 

@@ -37,6 +37,13 @@ class Later:
         self.then = then
 
 
+class Told:
+    """The answer of a call that tells it by itself: ``begin(done)``, and then ``done(value, None)`` or ``done(None, error)``."""
+
+    def __init__(self, begin: "Callable[[Callable[[Any, Any], Any]], Any]") -> "None":
+        self.begin = begin
+
+
 class Call(Service):
     """One call; closing the stream cancels it."""
 
@@ -45,6 +52,9 @@ class Call(Service):
         self._helper: "Any" = None
         name, args = read_call(header)
         answer = TABLE[name](keeper, args)
+        if isinstance(answer, Told):
+            answer.begin(self._told)
+            return
         if not isinstance(answer, Later):
             self._answer(answer)
             return
@@ -66,6 +76,12 @@ class Call(Service):
             self._channel.close(error)
             return
         self._answer(answer)
+
+    def _told(self, value: "Any", error: "Any") -> "None":
+        if error is not None:
+            self._channel.close(error)
+        else:
+            self._answer(value)
 
     def _answer(self, value: "Any") -> "None":
         self._channel.message(value)
@@ -218,6 +234,20 @@ def _env_remove(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
     return Later(lambda: env_remove(keeper.info, args["prefix"], args["keep"], args["foreign"]), CLEAN_WAIT)
 
 
+def _ways(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
+    from afield.agent.ways import ways
+
+    return Told(lambda done: ways(keeper, args["there"], args["local"], done))
+
+
+def _view(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
+    return Told(lambda done: keeper.views().open(args, done))
+
+
+def _view_bind(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
+    return Told(lambda done: keeper.views().bind(args["view"], args["binds"], done))
+
+
 def _which(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
     name = os.fsencode(args["name"])
     return Later(lambda: which(name), LOOK_WAIT)
@@ -243,6 +273,9 @@ TABLE: "Dict[str, Callable[[Keeper, Dict[str, Any]], Any]]" = {
     "quit": _quit,
     "stat": _stat,
     "which": _which,
+    "ways": _ways,
+    "view": _view,
+    "view-bind": _view_bind,
     "envs": _envs,
     "env-packages": _env_packages,
     "env-remove": _env_remove,

@@ -25,14 +25,19 @@ class Helper:
     """A running question; ``done(value, failure text)`` is called once unless it was cancelled."""
 
     def __init__(
-        self, keeper: "Keeper", work: "Callable[[], Any]", done: "Callable[[Any, str], Any]", limit: "float"
+        self,
+        keeper: "Keeper",
+        work: "Callable[[], Any]",
+        done: "Callable[[Any, str], Any]",
+        limit: "float",
+        keep: "Any" = (),
     ) -> "None":
         self._done = done
         self._data = b""
         inward, outward = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
-            _answer(work, outward)
+            _answer(work, outward, keep)
         os.close(outward)
         self._fd = inward
         os.set_blocking(inward, False)
@@ -80,16 +85,19 @@ class Helper:
 
 
 def in_child(
-    keeper: "Keeper", work: "Callable[[], Any]", done: "Callable[[Any, str], Any]", limit: "float"
+    keeper: "Keeper", work: "Callable[[], Any]", done: "Callable[[Any, str], Any]", limit: "float", keep: "Any" = ()
 ) -> "Helper":
-    """Run work in a child and call ``done(value, "")`` or ``done(None, why)``; limit is in seconds. Raises OSError."""
-    return Helper(keeper, work, done, limit)
+    """Run work in a child and call ``done(value, "")`` or ``done(None, why)``; limit is in seconds. Raises OSError.
+
+    keep: descriptors that the work needs.
+    """
+    return Helper(keeper, work, done, limit, keep)
 
 
-def _answer(work: "Callable[[], Any]", outward: "int") -> "None":
+def _answer(work: "Callable[[], Any]", outward: "int", keep: "Any") -> "None":
     """Run in the child; never returns."""
     try:
-        leave_agent((outward,))
+        leave_agent((outward, *keep))
         try:
             answer = encode([True, work()])
         except Exception as error:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from afield.agent.loop import Loop, Timer
     from afield.agent.processes import Process
     from afield.agent.session import Channel
+    from afield.agent.views import Views
 
 IDLE = 600.0  # seconds; a link that comes back within a coffee break finds everything warm
 LOST = 3600.0  # seconds until files and ports of a client that vanished are given up; its processes are not
@@ -54,6 +55,7 @@ class Keeper:
         self.processes: "Dict[bytes, Process]" = {}
         self.helpers: "Set[int]" = set()
         self.parking = Parking(loop)
+        self._views: "Optional[Views]" = None
         self.poller: "Any" = None  # treeports.Poller, once a run wants it
         self._idle = _seconds("AFIELD_IDLE", IDLE)
         self._leaving = False
@@ -154,17 +156,29 @@ class Keeper:
     def process_runs(self, process: "Process") -> "None":
         """Take note of a process that started."""
         self._records.started(process.pid)
+        if process.request.view is not None:
+            self.views().started(process.request.view)
         self._look_at_idle()
 
     def process_ended(self, process: "Process") -> "None":
         """Take note of a process that ended; it may still be asked about."""
         self._records.ended(process.pid)
+        if process.request.view is not None:
+            self.views().ended(process.request.view)
 
     def process_announced(self, process: "Process") -> "None":
         """Take note that all of a process was handed over; now and then look at what that leaves behind."""
         self._announced += 1
         if (self._announced % LOOK_EVERY == 0 or process.journal.kept > LARGE) and self._look_timer is None:
             self._look_timer = self.loop.call_later(LOOK_AFTER, self._drop_ended)
+
+    def views(self) -> "Views":
+        """Give the views of the place in which programs run."""
+        if self._views is None:
+            from afield.agent.views import Views
+
+            self._views = Views(self)
+        return self._views
 
     def forget_process(self, process: "Process") -> "None":
         """Drop a process and what is kept of it."""
@@ -271,7 +285,9 @@ class Keeper:
         return found + ([self.place.folder] if self.place is not None else [])
 
     def close(self) -> "None":
-        """Remove every trace of the run folder."""
+        """Remove every trace of the run folder, and of views."""
+        if self._views is not None:
+            self._views.close()
         self._records.close()
         for transport in list(self.transports):
             transport.close()

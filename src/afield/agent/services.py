@@ -31,6 +31,8 @@ def _process(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> 
     from afield.agent.spawn import Request
 
     request = Request(header)
+    if header["view"] is not None:
+        request.view = keeper.views().get(header["view"])
     if request.id in keeper.processes:
         raise ProtocolError("a process of this id is there already", hint="attach to it, or choose another id")
     process = Process(keeper, request)

@@ -16,6 +16,7 @@ from afield.errors import (
     CommandNotExecutable,
     CommandNotFound,
     NoSuchFolder,
+    NoSuchView,
     NotAllowed,
     ProtocolError,
     SpawnFailed,
@@ -35,7 +36,7 @@ NO_INTERPRETER = errno.EEXIST
 class Request:
     """What to start, checked. Made from the read header of a ``process`` stream. Raises ProtocolError."""
 
-    __slots__ = ("argv", "cwd", "env", "id", "label", "login", "mkdir", "path", "tty", "unset")
+    __slots__ = ("argv", "cwd", "env", "id", "label", "login", "mkdir", "path", "tty", "unset", "view")
 
     def __init__(self, header: "Dict[str, Any]") -> "None":
         self.argv: "List[bytes]" = [_no_nul(item, "argv") for item in header["argv"]]
@@ -48,6 +49,7 @@ class Request:
         self.login: "bool" = header["login"]
         self.mkdir: "bool" = header["mkdir"]
         self.path: "List[bytes]" = [_no_nul(item, "path") for item in header["path"]]
+        self.view: "Any" = None  # views.View; set by who knows the views
         self.label: "str" = header["label"]
         self.id: "bytes" = header["id"]
         if not self.argv and not self.login:
@@ -156,6 +158,8 @@ def error_for(report: "bytes", request: "Request") -> "AfieldError":
         if number in (errno.ENOENT, errno.ENOTDIR):
             return NoSuchFolder("the working folder %s does not exist there (%s)" % (folder, why))
         return NotAllowed("the working folder %s cannot be entered there: %s" % (folder, why))
+    if stage == b"view":
+        return NoSuchView("the view there is not what it was (%s)" % why, hint="ask for it again")
     if stage != b"exec":
         return SpawnFailed("the program could not be started there: %s" % why)
     program = command(request)[0].decode("utf-8", "replace")
@@ -183,7 +187,7 @@ def fork_exec(request: "Request", stdio: "Sequence[int]", *, controlling: "bool"
     program, argv = command(request)
     folder = expand(request.cwd)
     env[b"PWD"] = folder  # the agent's own would be a lie; a shell checks it before it believes it
-    if not controlling:
+    if not controlling and request.view is None:
         quick = vfork.fork_exec(candidates(program, env.get(b"PATH", DEFAULT_PATH)), argv, env, folder, stdio)
         if quick is not None:
             return quick, -1
@@ -198,7 +202,7 @@ def fork_exec(request: "Request", stdio: "Sequence[int]", *, controlling: "bool"
             hint="the limit of processes (ulimit -u) or the memory there is used up",
         ) from None
     if pid == 0:
-        _child(tell, stdio, controlling, folder, request.mkdir, program, argv, env)
+        _child(tell, stdio, controlling, folder, request, program, argv, env)
     os.close(tell)
     os.set_blocking(told, False)
     return pid, told
@@ -209,7 +213,7 @@ def _child(
     stdio: "Sequence[int]",
     controlling: "bool",
     folder: "bytes",
-    mkdir: "bool",
+    request: "Request",
     program: "bytes",
     argv: "List[bytes]",
     env: "Dict[bytes, bytes]",
@@ -226,8 +230,11 @@ def _child(
             import termios
 
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        if request.view is not None:
+            stage = b"view"
+            request.view.enter()
         stage = b"cwd"
-        if mkdir:
+        if request.mkdir:
             os.makedirs(folder, exist_ok=True)
         os.chdir(folder)
         stage = b"exec"

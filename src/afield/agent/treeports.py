@@ -1,7 +1,7 @@
 """Tells the client which TCP ports the programs of a run listen on, as they come and go  [P].
 
 Rules: Linux only (proc(5)); one look serves all runs, three times a second and never for more than a twentieth of the time; a run's
-programs are its first process and what descends from it. Only what can be reached by loopback counts. What must not go in: any
+programs are its first process, what descends from it, and what has its word in the environment. Only what can be reached by loopback counts. What must not go in: any
 connection (ports).
 """
 
@@ -48,13 +48,12 @@ def is_near(address: "bytes") -> "bool":
     return address[16:24] == b"FFFF0000" and is_near(address[24:])
 
 
-def tree(pid: "int") -> "Set[int]":
-    """Give a process and its descendants."""
-    found, queue = set(), [pid]
+def tree(pid: "int", word: "bytes") -> "Set[int]":
+    """Give a process, its descendants, and who has the word of its run in the environment (a daemon has left its parents)."""
+    found = marked(word)
+    queue = [pid]
     while queue:
         each = queue.pop()
-        if each in found:
-            continue
         found.add(each)
         try:
             tasks = os.listdir("/proc/%d/task" % each)
@@ -66,6 +65,24 @@ def tree(pid: "int") -> "Set[int]":
                     queue.extend(int(word) for word in file.read().split())
             except OSError:
                 continue
+    return found
+
+
+def marked(word: "bytes") -> "Set[int]":
+    """Give our processes with the word in their environment, as it was when they were started."""
+    found: "Set[int]" = set()
+    me = os.getuid()
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            if os.stat("/proc/" + name).st_uid != me:
+                continue
+            with open("/proc/%s/environ" % name, "rb", 0) as file:
+                if word in file.read():
+                    found.add(int(name))
+        except OSError:
+            continue
     return found
 
 
@@ -147,7 +164,7 @@ class _Run:
         if not now:
             return []
         found = set()
-        for pid in tree(self._process.pid):
+        for pid in tree(self._process.pid, b"AFIELD_RUN=" + self._process.id.hex().encode("ascii")):
             for inode in sockets(pid):
                 if inode in now:
                     found.add(now[inode])

@@ -54,6 +54,8 @@ def _project(project: dict[str, Any], place: dict[str, Any], now: float) -> list
     lines += ["  " + line for line in _place(place, now)]
     lines.append(f"  folder   {printable(str(project.get('folder')))}")
     lines += _environment(project.get("env") or {})
+    if project.get("way"):
+        lines.append(f"  paths    {printable(_way(project))}")
     sync = project.get("sync") or {}
     if sync or project.get("up"):
         lines += _sync(sync)
@@ -70,6 +72,15 @@ def _environment(env: dict[str, Any]) -> list[str]:
         return []
     python = f" ({env['python']})" if env.get("python") else ""
     return [printable(f"  env      {env['name']}{python}")]
+
+
+def _way(project: dict[str, Any]) -> str:
+    """Say how paths are the same on both sides, and why not in a better way."""
+    name, reasons = str(project["way"]), project.get("way_reasons") or {}
+    if name == "translated":
+        why = f" (no twin: {reasons['twin']})" if reasons.get("twin") else ""
+        return f"translated{why}; afield doctor says what that costs"
+    return {"twin": "twin: the same on both sides", "same": "the same on both sides"}[name]
 
 
 def _place(place: dict[str, Any], now: float) -> list[str]:

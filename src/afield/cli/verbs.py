@@ -68,6 +68,7 @@ VERBS: Final = (
     Verb("cat", "cat", "print a file that is there", "files"),
     Verb("open", "open", "open a file in the editor, also one that is only there", "files"),
     Verb("status", "status", "links, sync, conflicts, agents", "look"),
+    Verb("doctor", "doctor", "check link, paths, environment, disk, clock and more, each with a hint", "look"),
     Verb("why", "why", "why a path is synced, waits, differs or stays out", "look"),
     Verb("ignored", "ignored", "the rule that leaves a path out, or the biggest left out", "look"),
     Verb("facts", "facts", "what the place has: system, Pythons, memory, disks, GPUs", "look"),

@@ -32,6 +32,7 @@ class Machine:
     folder: str
     python: str | None = None
     environment: str | None = None
+    way: str = "auto"
     envs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     agent_python: str | None = None
     ssh: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from typing import Any, Final
 from afield.errors import ConfigError
 
 MODES: Final = ("two-way-safe", "two-way-here-wins", "two-way-there-wins", "push", "push-exact", "pull")
+WAYS: Final = ("auto", "twin", "same", "translated")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,13 @@ SETTINGS: Final = (
         "text",
         None,
         "the environment there that Python and commands run in: a name of `afield env list`, or a path",
+    ),
+    Setting(
+        "",
+        "way",
+        "way",
+        "auto",
+        "how paths are the same on both sides, one of " + ", ".join(WAYS) + "; see same-paths",
     ),
     Setting(
         "",
@@ -162,6 +170,10 @@ def _mode(value: Any) -> str | None:
     return value if value in MODES else None
 
 
+def _way(value: Any) -> str | None:
+    return value if value in WAYS else None
+
+
 def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
@@ -216,6 +228,7 @@ _CHECKS = {
     "text": _text,
     "texts": _texts,
     "mode": _mode,
+    "way": _way,
     "count": _count,
     "size": _size,
     "rate": _rate,
@@ -227,6 +240,7 @@ _EXPECTED = {
     "text": "a text that is not empty",
     "texts": "a list of texts",
     "mode": "one of " + ", ".join(MODES),
+    "way": "one of " + ", ".join(WAYS),
     "count": "a whole number",
     "size": "a size such as 500 MB",
     "rate": "a rate such as 5 MB/s",

@@ -162,6 +162,7 @@ _ROWS = (
     ),
     Verb("forwards", 1, (), "list of forwards"),
     Verb("forward-stop", 1, (Arg("id", "count", required=True),), "stopped"),
+    Verb("doctor", 1, _PLACE, "machine, way, ok, rows: list of name, state (ok, warn, fail), text, hint"),
     Verb("env-list", 1, _PLACE, "envs, use (path of the one in use), system, complete, ms"),
     Verb(
         "env-packages",

@@ -16,6 +16,7 @@ from afield import __version__
 from afield.control import paths
 from afield.control.client import CARRIED
 from afield.daemon import (
+    api_doctor,
     api_envs,
     api_explain,
     api_files,
@@ -137,6 +138,7 @@ _VERBS = {
     **api_mirror.VERBS,
     **api_ports.VERBS,
     **api_python.VERBS,
+    **api_doctor.VERBS,
 }
 
 

@@ -26,6 +26,10 @@ class Base(settling.Synced, Protocol):
     def environment(self) -> Any:
         """The environment there (``chosen.Chosen``)."""
 
+    @property
+    def way(self) -> Any:
+        """How paths are the same on both sides (``way.Way``)."""
+
     async def home(self) -> bytes:
         """Give the home folder there."""
 

@@ -29,7 +29,8 @@ _AFTER = rb"(?=$|[/:,;?#\])'\"])"
 class Target(NamedTuple):
     """The project on both sides. ``there`` is absolute; ``roots`` are the names the project has here (the real one first).
 
-    ``more``: further folders, as (here, there); ``carried``: what was brought for this run from outside the project.
+    ``more``: further folders, as (here, there); ``carried``: what was brought for this run from outside the project;
+    ``view``: the view there in which all this holds (protocol.md, section 6).
     """
 
     roots: tuple[bytes, ...]
@@ -40,6 +41,7 @@ class Target(NamedTuple):
     active: activation.Activation = activation.NONE
     more: tuple[tuple[bytes, bytes], ...] = ()
     carried: tuple[tuple[bytes, bytes], ...] = ()
+    view: bytes | None = None
 
     @property
     def paths(self) -> PathMap:
@@ -70,10 +72,11 @@ class Plan(NamedTuple):
     tty: dict[str, object] | None
     login: bool
     path: tuple[bytes, ...] = ()
+    view: bytes | None = None
 
     def header(self) -> dict[str, object]:
         """Give the header of the stream, without what names the run."""
-        fields = {name: getattr(self, name) for name in ("argv", "cwd", "env", "tty", "login")}
+        fields = {name: getattr(self, name) for name in ("argv", "cwd", "env", "tty", "login", "view")}
         return {"do": "process", **fields, "unset": [], "mkdir": True, "path": list(self.path)}
 
 
@@ -156,10 +159,10 @@ def plan(request: RunRequest, target: Target) -> Plan:
     if request.mode == "python" and argv[0] != (target.python or b"python3"):
         # A virtual environment inside the project was named outright: only the project's own lines hold for it.
         active = activation.Activation(setup=active.project_setup, project_setup=active.project_setup)
-    env = {**active.env, **env}
+    env = {**active.env, **env}  # a new one: the run adds its own word
     if request.mode != "shell":
         argv = activation.wrap(argv, active)
-    return Plan(argv, cwd, env, tty, request.mode == "shell", active.path)
+    return Plan(argv, cwd, env, tty, request.mode == "shell", active.path, target.view)
 
 
 def _python_argv(request: RunRequest, target: Target, paths: PathMap, *, inside: bool) -> list[bytes]:

@@ -30,7 +30,7 @@ _NEVER = frozenset(
     (b"JUPYTER_CONFIG_DIR", b"JUPYTER_DATA_DIR", b"JUPYTER_PATH", b"JUPYTER_CONFIG_PATH", b"JUPYTER_TOKEN")
 )
 
-_IN_TEXT = re.compile(rb"(?:^|(?<=[=:,;@'\"\[(])|(?<=file://))/[^:,;?#'\"\])\n\0]+")
+_IN_TEXT = re.compile(rb"(?:^|(?<=[=:,;@'\"\[(])|(?<=file://))/(?!/)[^:,;?#'\"\])\n\0]+")
 
 
 class Named(NamedTuple):

@@ -159,6 +159,7 @@ class Projects:
             folders.check_apart(target, self.all())
             told = await folders.start(target, ask, answers)
             target.follow_link()
+            target.way.resolve_soon()
             target.git = gits.begin(target, session, lambda: self.show(target))
             target.wanted = True
             target.problem = None

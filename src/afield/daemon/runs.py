@@ -13,9 +13,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon import job_views, mapping, run_wire, settling
+from afield.daemon import beginning, job_views, mapping, run_wire, settling
 from afield.daemon.around import Around
-from afield.errors import AfieldError, CommandNotFound, LinkLost, NoSuchProcess, ProtocolError, SessionGone
+from afield.errors import AfieldError, CommandNotFound, LinkLost, NoSuchProcess, NoSuchView, ProtocolError, SessionGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from afield.daemon.channel import Channel
     from afield.daemon.run_wire import ResumeRequest, RunRequest
 
+# Of these a client tells before it dies of one itself: HUP, INT, QUIT, PIPE, TERM.
+_LAST_WORDS = (1, 2, 3, 13, 15)
 # Signals that end a run which has not begun there yet: HUP, INT, QUIT, KILL, TERM.
 _ENDING = (1, 2, 3, 9, 15)
 # A barrier takes some milliseconds; whoever waits longer wants to know what for.
@@ -56,12 +58,15 @@ class Run:
         self._reader = run_wire.RunReader()
         self._base: Base | None = None
         self._around = Around()
+        self._again: Callable[[], None] | None = None  # how to begin a second time, until the program runs
+        self._unsure: list[bytes] = []  # stdin that went to a program that may have to be started again
         self._stream: Any = None
         self._task: asyncio.Task[None] | None = None
         self._begun = False
         self._over = False
         self._resumed = False
         self._results = False
+        self._outright = False  # a client that goes without a word was killed outright
         self._ended = False  # the program; its results may still be on their way
         self._stdin: deque[bytes] = deque()
         self._stdin_end = False
@@ -146,6 +151,10 @@ class Run:
             self._stream.consumed(count)
 
     def _signal(self, number: int) -> None:
+        if number in _LAST_WORDS:
+            self._outright = False
+        if number == 13:  # the reader of its output went; the program there learns it by SIGHUP
+            return
         if (self._stream is None or self._is_view()) and number in _ENDING:
             if self._task is not None:
                 self._task.cancel()
@@ -155,11 +164,9 @@ class Run:
             self._message({"signal": number})
 
     def _message(self, message: dict[str, Any]) -> None:
-        # A program that does not read its input must still get a Ctrl-C.
         if self._stream is None:
-            self._early.append(message)
-            del self._early[:-64]
-        elif not self._stream.closed:
+            self._early = [*self._early[-63:], message]
+        elif not self._stream.closed:  # urgent: a program that does not read its input must still get a Ctrl-C
             self._stream.send_message_nowait(message, urgent=True)
 
     # ---- begin
@@ -193,39 +200,28 @@ class Run:
         words = request.argv if request.mode == "run" else (request.mode.encode(), *request.argv)
         self.label = b" ".join(words[:4]).decode("utf-8", "replace")[:80]
         self.channel.write(run_wire.started(self.id) + run_wire.credit(self._credit))
-        target = base.mapping_target()
-        # A program that starts another one elsewhere leaves a PWD that is not true any more.
-        roots = mapping.roots_of(request, target.roots[0])
-        target = target._replace(roots=tuple(root for root in roots if os.path.realpath(root) == target.roots[0]))
-        around = self._around.wanted(request, target)
-        if around or base.environment.pending or mapping.needs_home(request, target):
-            self._begin_slowly(base, request, target, barrier=state == "barrier")
+        target = beginning.aim(base, request)
+        if beginning.must_wait(base, request, target, self._around):
+            self._begin_slowly(base, request, barrier=state == "barrier")
         elif state == "barrier":
             # What changed there is there: only what was saved here has to be looked at.
             settling.look(
                 base,
                 "here",
                 quiet=self._guarded(lambda: self._open(base, request, target)),
-                busy=self._guarded(lambda: self._begin_slowly(base, request, target, barrier=True)),
+                busy=self._guarded(lambda: self._begin_slowly(base, request, barrier=True)),
             )
         else:
             self._open(base, request, target)
 
-    def _begin_slowly(self, base: Base, request: RunRequest, target: mapping.Target, *, barrier: bool) -> None:
-        self._task = asyncio.ensure_future(self._prepare(base, request, target, barrier=barrier))
+    def _begin_slowly(self, base: Base, request: RunRequest, *, barrier: bool) -> None:
+        self._task = asyncio.ensure_future(self._prepare(base, request, barrier=barrier))
 
-    async def _prepare(self, base: Base, request: RunRequest, target: mapping.Target, *, barrier: bool) -> None:
+    async def _prepare(self, base: Base, request: RunRequest, *, barrier: bool) -> None:
         try:
             notice = asyncio.get_running_loop().call_later(_NOTICE_SECONDS, self._tell_waiting)
             try:
-                if base.environment.pending:
-                    await base.environment.resolve()
-                    target = base.mapping_target()._replace(roots=target.roots)
-                if mapping.needs_home(request, target):
-                    target = target.at_home(await base.home())
-                if barrier:
-                    await base.barrier("here")
-                target = await self._around.before(base, target)
+                target = await beginning.prepare(base, request, self._around, barrier=barrier)
             finally:
                 notice.cancel()
             if not self._over:
@@ -238,7 +234,10 @@ class Run:
 
     def _open(self, base: Base, request: RunRequest, target: mapping.Target) -> None:
         plan = mapping.plan(request, target)  # raises CommandNotFound
+        self._outright = request.mode == "python"
+        plan.env["AFIELD_RUN"] = self.id.hex().encode()  # by this the ports of who daemonizes itself are found
         header = {**plan.header(), "id": self.id, "label": self.label, "ports": request.mode != "shell"}
+        self._again = (lambda: self._begin_slowly(base, request, barrier=False)) if self._again is None else None
         self._attach_stream(base.open_stream(header, run_wire.WINDOW))
         self._push_stdin()
 
@@ -303,12 +302,12 @@ class Run:
             room = stream.sendable()
             if not room:
                 return
-            data = self._stdin[0]
-            if len(data) <= room:
-                stream.write_nowait(self._stdin.popleft())
-            else:
-                stream.write_nowait(data[:room])
-                self._stdin[0] = data[room:]
+            data = self._stdin.popleft()
+            stream.write_nowait(data[:room])
+            if self._again is not None:
+                self._unsure.append(data[:room])
+            if len(data) > room:
+                self._stdin.appendleft(data[room:])
         if self._stdin_end:
             stream.write_end_nowait()
 
@@ -317,6 +316,7 @@ class Run:
             return
         if "started" in message:
             self.pid = message["started"].get("pid")
+            self._again, self._unsure = None, []
         elif "attached" in message:
             self._attached(message["attached"])
         elif "ports" in message and self._base is not None:
@@ -385,20 +385,29 @@ class Run:
     def _on_closed(self, error: AfieldError | None) -> None:
         if self._over or self._ended or (self._task is not None and not self._task.done()):
             return
+        if isinstance(error, NoSuchView) and self._begin_again():
+            return
         if isinstance(error, SessionGone | LinkLost):
             # The agent may still have the process: the client comes again as it would after a killed daemon.
             self._stop()
             self.channel.close()
             return
         if isinstance(error, NoSuchProcess) and self._resumed:
-            place = getattr(self.project_place(), "text", "the place")
-            error = SessionGone(
-                f"the program is not known at {place} any more: the agent or the machine was restarted, or its end was already told",
-                hint="`afield status` shows the place; start the program again",
-            )
+            error = beginning.gone(getattr(self.project_place(), "text", "the place"))
         if isinstance(error, CommandNotFound) and self._base is not None:
             self._base.environment.forget()  # it may have been removed there
         self._refuse(error or ProtocolError("the process ended without a status"))
+
+    def _begin_again(self) -> bool:
+        """Start the program anew: the view it was to run in is not there any more. False: it was tried already."""
+        again, self._stream = self._again, None
+        if again is None or self._base is None:
+            return False
+        self._base.way.forget()
+        self._stdin.extendleft(reversed(self._unsure))
+        self._unsure = []
+        again()
+        return True
 
     # ---- the end
 
@@ -406,6 +415,8 @@ class Run:
         if self._task is not None:
             self._task.cancel()
         self._stop()
+        if self._outright and self._stream is not None and not self._stream.closed:
+            self._stream.send_message_nowait({"signal": 9}, urgent=True)
         self._hang_up()
 
     def _refuse(self, error: AfieldError) -> None:

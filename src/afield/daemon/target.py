@@ -13,6 +13,7 @@ from afield.config.find import FILE
 from afield.config.load import SYNC, Machine
 from afield.daemon import folders, mapping, syncs
 from afield.daemon.chosen import Chosen
+from afield.daemon.way import Way
 from afield.errors import LinkError
 from afield.link import state as link_state
 
@@ -39,6 +40,7 @@ class Target:
         self.joined = 0
         self._mapping: mapping.Target | None = None
         self.environment = Chosen(self)
+        self.way = Way(self)
 
     @property
     def key(self) -> str:
@@ -67,6 +69,7 @@ class Target:
         """Make the path map anew: the place or the environment changed."""
         self._mapping = None
         self.environment.forget()
+        self.way.forget()
 
     # ---- what a run needs (base.Base)
 
@@ -175,6 +178,7 @@ class Target:
             "up": self.live,
             "starting": self.starting is not None,
             "wanted": self.wanted,
+            **self.way.describe(),
             "problems": [text for text in (self.problem, self.git and self.git.problem) if text],
             "sync": syncs.describe(self.session) if self.session is not None else None,
             "folders": {

@@ -87,10 +87,15 @@ def request(
     env: "Mapping[bytes, bytes] | None" = None,
     barrier: "bool" = True,
     wait: "bool" = False,
+    view: "bool" = False,
 ) -> "bytes":
-    """Give the bytes that ask for a run; cwd and env are this process's own when they are not given."""
+    """Give the bytes that ask for a run; cwd and env are this process's own when they are not given.
+
+    wait: a dial that is under way is waited for. view: a shell, too, sees the project at its path here.
+    """
     env = posix.environ if env is None else env
-    flags = "".join([str(fd) for fd in (0, 1, 2) if is_tty(fd)]) + ("" if barrier else "n") + ("w" if wait else "")
+    flags = "".join([str(fd) for fd in (0, 1, 2) if is_tty(fd)])
+    flags += ("" if barrier else "n") + ("w" if wait else "") + ("v" if view else "")
     rows, columns = window_size()
     words: list[str | bytes] = ["1", mode, argv0, project, machine, working_folder() if cwd is None else cwd, flags]
     words += [str(rows), str(columns), env.get(b"TERM", b""), str(len(argv)), *argv, str(len(env))]

@@ -52,5 +52,6 @@ void deliver(struct out *out, const unsigned char *data, size_t size);   /* writ
 void drain(struct out *out);                    /* writes what was kept */
 
 /* relay.c */
+void last_word(int number);                     /* tells the daemon of which signal we are about to die */
 int relay(int fd);                              /* the exit status; -1: not ready, nothing was started; does not return on a signal's death */
 #endif

@@ -82,6 +82,10 @@ class _Relay:
                         raise NotReadyError("the daemon is not ready") from None
                     self._resume()
         except ends.Over as over:
+            if over.status in (-signal.SIGPIPE, -signal.SIGHUP) and self._run_id and self._over is None:
+                # Without a last word the daemon takes it that we were killed outright, and does the same there.
+                self._put(b"s", bytes([ends.ON_WIRE.get(-over.status, -over.status)]))
+                self._flush()
             self._terminal.leave_raw()
             self._note(self._text)
             return over.status
@@ -372,26 +376,27 @@ def relay(
     env: "Mapping[bytes, bytes] | None" = None,
     barrier: "bool" = True,
     wait: "bool" = False,
+    view: "bool" = False,
     daemon_start: "Sequence[str]" = (),
 ) -> "int":
     """Run mode (``python``, ``run`` or ``shell``) with argv through the daemon at path, on this process's own descriptors.
 
     Gives the exit status, or minus the signal that ended the program (`ends.die` passes it on). cwd and env default to this
-    process's own; wait: a dial that is under way is waited for; daemon_start is the command that starts a daemon that vanished. Only for the main thread: signals are caught
-    meanwhile. Raises NotReadyError when nothing was started, RelayError when the run cannot go on.
+    process's own; wait, view: see `request`; daemon_start is the command that starts a daemon that vanished. Only for the main
+    thread: signals are caught meanwhile. Raises NotReadyError when nothing was started, RelayError when the run cannot go on.
     """
-    who = {"argv0": argv0, "project": project, "machine": machine}
-    asked = request(mode, argv, **who, cwd=cwd, env=env, barrier=barrier, wait=wait)
+    to = {"project": project, "machine": machine}
+    asked = request(mode, argv, argv0=argv0, cwd=cwd, env=env, barrier=barrier, wait=wait, view=view, **to)
     try:
         sock = dial(path)
         sock.sendall(asked)
     except OSError as error:
         raise NotReadyError(f"no daemon at {path}: {error.strerror}") from None
-    return carry(sock, path, project=project, machine=machine, daemon_start=daemon_start)
+    return carry(sock, path, daemon_start=daemon_start, **to)
 
 
 def carry(
-    sock: "Any", path: "str", *, project: "str" = "", machine: "str" = "", daemon_start: "Sequence[str]" = ()
+    sock: "Any", path: "str", *, daemon_start: "Sequence[str]" = (), project: "str" = "", machine: "str" = ""
 ) -> "int":
     """Do the rest of `relay` for a request that was sent on sock."""
     return _Relay(sock, path, (project, machine), daemon_start).run()

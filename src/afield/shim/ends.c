@@ -108,7 +108,11 @@ static size_t write_some(struct out *out, const unsigned char *data, size_t size
     else count = write(out->to.fd, data + done, step);
     if (count >= 0) { done += (size_t)count; continue; }
     if (errno == EAGAIN || errno == EINTR) break;
-    if (errno == EPIPE || errno == ECONNRESET || (errno == EIO && in_tty)) die(errno == EIO ? SIGHUP : SIGPIPE);
+    if (errno == EPIPE || errno == ECONNRESET || (errno == EIO && in_tty)) {
+      int number = errno == EIO ? SIGHUP : SIGPIPE;
+      last_word(number);
+      die(number);
+    }
     fail("cannot write standard %s: %s", out == outs ? "output" : "error", strerror(errno));
   }
   out->written += done;

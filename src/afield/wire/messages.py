@@ -60,6 +60,7 @@ SERVICES: "Dict[str, Dict[str, Field]]" = {
         "label": _may(TEXT, ""),
         "mkdir": _may(BOOL, False),
         "path": _may(BYTES_LIST, []),
+        "view": _may(BYTES),
         "ports": _may(BOOL, False),
     },
     "attach": {"id": _must(ID), "out": _may(OFFSET, 0), "err": _may(OFFSET, 0)},
@@ -98,6 +99,9 @@ CALLS: "Dict[str, Dict[str, Field]]" = {
     "which": {"name": _must(TEXT)},
     "envs": {"roots": _may(BYTES_LIST, [])},
     "env-packages": {"prefix": _must(BYTES), "version": _may(TEXT)},
+    "ways": {"there": _must(BYTES), "local": _must(BYTES)},
+    "view": {"folders": _must(LIST), "env": _may(BYTES), "binds": _may(LIST, [])},
+    "view-bind": {"view": _must(BYTES), "binds": _must(LIST)},
     "env-remove": {"prefix": _must(BYTES), "keep": _may(BYTES_LIST, []), "foreign": _may(BOOL, False)},
     "job-start": {
         "process": _must(MAP),

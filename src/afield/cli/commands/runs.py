@@ -46,11 +46,12 @@ Run any command there, in the folder that matches this one; no shell in between 
     --json               print the job
 """,
     "shell": """\
-usage: afield shell [-m NAME | --machine NAME]
+usage: afield shell [-m NAME | --machine NAME] [--twin]
 
 A login shell there, on a terminal of its own, in the folder that matches this one.
 
   -m, --machine NAME   a machine of afield.toml (default: the one it names)
+  --twin               in the view that programs get: the project stands at its path here
 """,
 }
 
@@ -58,12 +59,13 @@ A login shell there, on a terminal of its own, in the folder that matches this o
 class Own:
     """afield's own words of a command line, and the rest."""
 
-    __slots__ = ("detach", "help", "job", "machine", "rest", "sync")
+    __slots__ = ("detach", "help", "job", "machine", "rest", "sync", "twin")
 
     def __init__(self) -> None:
         self.machine = ""
         self.sync = True
         self.help = False
+        self.twin = False
         self.detach = False
         self.job: dict[str, Any] = {}
         self.rest: tuple[str, ...] = ()
@@ -92,6 +94,8 @@ def parse_own(verb: str, words: list[str]) -> Own:
             own.machine, left = word.partition("=")[2], left[1:]
         elif word == "--no-sync":
             own.sync, left = False, left[1:]
+        elif verb == "shell" and word == "--twin":
+            own.twin, left = True, left[1:]
         elif verb != "shell" and word in ("-d", "--detach"):
             own.detach, left = True, left[1:]
         elif verb != "shell" and (taken := _job_option(own, left)):
@@ -159,7 +163,7 @@ def main(verb: str, words: list[str]) -> int:
         from afield.cli.jobs import start
 
         return start(verb, own.rest, own.job, project=project, machine=own.machine, sync=own.sync)
-    return carry(verb, own.rest, project=project, machine=own.machine, sync=own.sync)
+    return carry(verb, own.rest, project=project, machine=own.machine, sync=own.sync, twin=own.twin)
 
 
 def main_for_shim(words: list[str]) -> int:
@@ -177,6 +181,7 @@ def carry(
     argv0: str = "",
     sync: bool = True,
     env: dict[bytes, bytes] | None = None,
+    twin: bool = False,
 ) -> int:
     """Run through the daemon; when it is not ready, bring the link (and the project) up and try once more. Raises AfieldError."""
     from afield.control import spawn
@@ -199,6 +204,7 @@ def carry(
             barrier=sync,
             wait=not sync,
             env=env,
+            view=twin,
             daemon_start=[*spawn.cli_command(), "daemon", "start"],
         )
         if status < 0:

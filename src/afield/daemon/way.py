@@ -1,0 +1,167 @@
+"""Which way a project's paths are the same on both sides of one machine: twin, same path, or translated.
+
+    twin        programs there run in a view in which the project stands at its path here; nothing is translated
+    same        the folder there is at the path here: nothing to do
+    translated  arguments and environment are mapped with care; what tools say about files names the paths there
+
+Rules: asked once for a link and kept until the settings, the environment or the agent changes; ``auto`` takes the first that works, a
+way that was named and does not work is an error. What must not go in: how a view is made (agent), what a tool loses (costs).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from typing import TYPE_CHECKING, Any, Final
+
+from afield.daemon import activation
+from afield.errors import NoSuchView, NoView
+
+if TYPE_CHECKING:
+    from afield.daemon import mapping
+    from afield.daemon.target import Target
+
+AUTO, TWIN, SAME, TRANSLATED = "auto", "twin", "same", "translated"
+# The agent gives up after 30 s; an interpreter on a cold network disk takes seconds.
+SECONDS: Final = 40.0
+# Settings that change while it is found out; more than that is somebody's mistake.
+_TRIES: Final = 3
+
+
+class Way:
+    """The way of one target. ``pending`` until it was found out for the environment of the moment."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._connection: Any = None
+        self._resolving: asyncio.Task[None] | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Find out again at the next run."""
+        self.name: str | None = None
+        self._mark = object()
+        self.reasons: dict[str, str] = {}
+        self.view: dict[str, Any] | None = None
+        self._env: bytes | None = None
+        self._bound: set[tuple[bytes, bytes]] = set()
+
+    @property
+    def pending(self) -> bool:
+        """Whether ``resolve`` must be awaited before a run."""
+        return self.name is None or self._connection is not self._target.place.connection
+
+    async def resolve(self) -> None:
+        """Find out, and make the view. Raises NoView when a way that was named is not possible, and what the link raises."""
+        for _ in range(_TRIES):
+            if self._resolving is None or self._resolving.done():
+                self._resolving = asyncio.ensure_future(self._resolve())
+            await asyncio.shield(self._resolving)
+            if not self.pending:
+                return
+
+    def resolve_soon(self) -> None:
+        """Find out beside everything else, so that the first run need not wait; what fails is told to that run."""
+        if self.pending and (self._resolving is None or self._resolving.done()):
+            self._resolving = asyncio.ensure_future(self._resolve())
+            self._resolving.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def _resolve(self) -> None:
+        if self._target.environment.pending:
+            await self._target.environment.resolve()
+        self.forget()
+        mark = self._mark
+        target, wanted = self._target, self._target.machine.way
+        connection = target.place.connection
+        if self._connection is not connection:
+            connection.on_new_session.append(self.forget)
+        there, local = await target.there(), os.fsencode(target.folder)
+        name = TRANSLATED
+        if wanted != TRANSLATED:
+            told = await connection.call("ways", {"there": there, "local": local}, timeout=SECONDS)
+            self.reasons = {each: str(told[each]["why"]) for each in (TWIN, SAME) if told[each]["why"]}
+            if wanted in (AUTO, TWIN) and told["twin"]["ok"]:
+                name = await self._make_view(there, local)
+            if name == TRANSLATED and wanted in (AUTO, SAME):
+                name = self._look_at_same(told)
+            if wanted not in (AUTO, name):
+                raise NoView(
+                    f"{target.machine.name} cannot run this project with way = {wanted!r}: {self.reasons.get(wanted, 'not possible')}",
+                    hint='write way = "auto" in afield.toml; `afield doctor` says what each way costs',
+                )
+        if self._mark is mark:  # else the settings changed meanwhile
+            self._connection = connection
+            self.name = name
+
+    def _look_at_same(self, told: dict[str, Any]) -> str:
+        if told["same"].get("is"):
+            return SAME
+        if told["same"]["ok"]:
+            self.reasons[SAME] = f'possible with folder = "{self._target.folder}" in afield.toml'
+        return TRANSLATED
+
+    async def _make_view(self, there: bytes, local: bytes) -> str:
+        found = self._target.mapping_target()
+        home = await self._target.place.home()
+        found = found.at_home(home)
+        python = found.python or b"python3"
+        more = [[far, here] for here, far in found.more]
+        args = {"folders": [[there, local], *more], "env": python, "binds": []}
+        try:
+            self.view = await self._target.place.connection.call("view", args, timeout=SECONDS)
+        except NoView as error:
+            self.reasons[TWIN] = error.text
+            return TRANSLATED
+        self._env = python
+        return TWIN
+
+    def target(self, known: mapping.Target) -> mapping.Target:
+        """Give the target as this way sees it: in a twin everything there is named as here."""
+        if self.name != TWIN or self.view is None:
+            return known
+        local = os.fsencode(self._target.folder)
+        return known._replace(
+            there=local,
+            python=bytes(self.view["python"]),
+            active=_moved(known.active, self.view),
+            more=tuple((here, here) for here, _ in known.more),
+            view=bytes(self.view["view"]),
+        )
+
+    async def show(self, pairs: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
+        """Show what was carried there at its path here; gives the pairs that hold then: (here, here) for what is shown."""
+        if self.name != TWIN or self.view is None or not pairs:
+            return pairs
+        stable = [pair for pair in pairs if _is_stable(pair[0])]
+        new = [pair for pair in stable if pair not in self._bound]
+        if new:
+            args = {"view": self.view["view"], "binds": [[far, here] for here, far in new]}
+            try:
+                await self._target.place.connection.call("view-bind", args, timeout=SECONDS)
+            except (NoView, NoSuchView):
+                # Mapped, then; when the view is gone, the program's own start says so.
+                return pairs
+            self._bound.update(new)
+        return tuple((here, here) if (here, far) in stable else (here, far) for here, far in pairs)
+
+    def describe(self) -> dict[str, Any]:
+        """Give the state's entry: the way's name, and why the better ones are not possible."""
+        return {"way": self.name, "way_reasons": dict(self.reasons)}
+
+
+def _is_stable(path: bytes) -> bool:
+    """Say whether this is a folder that stays: single files are replaced by renames, which a mount forbids; others would pile up."""
+    temporary = {os.fsencode(os.path.realpath(each)) for each in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/run")}
+    return os.path.isdir(path) and not any(path == each or path.startswith(each + b"/") for each in temporary)
+
+
+def _moved(active: activation.Activation, view: dict[str, Any]) -> activation.Activation:
+    """Give what running in the environment means where it stands in the view."""
+    prefix, real = bytes(view["prefix"]), bytes(view["real"])
+    own = real not in (b"/usr/bin", b"/usr/local/bin", b"/bin")
+    env = dict(active.env)
+    if "VIRTUAL_ENV" in env:
+        env["VIRTUAL_ENV"] = prefix
+    path = (prefix + b"/bin", *(folder for folder in active.path if folder != real)) if own else active.path
+    return active._replace(python=prefix + b"/bin/python", path=path, env=env)

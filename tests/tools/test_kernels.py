@@ -1,0 +1,75 @@
+"""ipykernel started by Jupyter's own client: connection file outside the project, ports from there to here, interrupt, restart."""
+
+import pytest
+
+pytestmark = pytest.mark.timeout(40)
+
+KERNEL = """\
+import sys, os, json, pathlib, nbclient, nbformat
+folder = pathlib.Path("kernels/far")
+folder.mkdir(parents=True)
+spec = {"argv": [sys.argv[1], "-m", "ipykernel_launcher", "-f", "{connection_file}"], "language": "python", "display_name": "far"}
+(folder / "kernel.json").write_text(json.dumps(spec))
+os.environ["JUPYTER_PATH"] = os.getcwd()
+"""
+
+NOTEBOOK = (
+    KERNEL
+    + """
+nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import os; print(os.uname().nodename, 6 * 7)")])
+done = nbclient.NotebookClient(nb, kernel_name="far", timeout=60).execute()
+print(done.cells[0].outputs[0].text.strip())
+"""
+)
+
+INTERRUPT = (
+    KERNEL
+    + """
+from jupyter_client.manager import start_new_kernel
+manager, client = start_new_kernel(kernel_name="far")
+def run(code, interrupt=False):
+    number = client.execute(code)
+    while True:
+        message = client.get_iopub_msg(timeout=60)
+        if message["parent_header"].get("msg_id") != number:
+            continue
+        kind, content = message["msg_type"], message["content"]
+        if kind == "stream" and interrupt:
+            manager.interrupt_kernel()
+        elif kind == "stream":
+            return reply(number, content["text"].strip())
+        elif kind == "error":
+            return reply(number, content["ename"])
+def reply(number, text):
+    # What is asked before an error's reply is dropped by the kernel.
+    while client.get_shell_msg(timeout=60)["parent_header"].get("msg_id") != number:
+        pass
+    return text
+print(run("import time; print('on', flush=True); time.sleep(60)", interrupt=True))
+print(run("print(7)"))
+manager.restart_kernel(now=True)
+client.wait_for_ready(timeout=60)
+print(run("print(8)"))
+manager.shutdown_kernel()
+"""
+)
+
+
+def python_here(tools):
+    return tools.env["PATH"].split(":")[0] + "/python"
+
+
+def test_nbclient(tools, way):
+    tools.write("run.py", NOTEBOOK)
+    assert tools.run(python_here(tools), "run.py", tools.python).stdout.splitlines()[-1] == "a 42"
+
+
+def test_kernel_interrupt_and_restart(tools, way):
+    tools.write("run.py", INTERRUPT)
+    done = tools.run(python_here(tools), "-u", "run.py", tools.python, timeout=35)
+    # The kernels write to the same stream.
+    assert [word for word in done.stdout.split() if word in ("KeyboardInterrupt", "7", "8")] == [
+        "KeyboardInterrupt",
+        "7",
+        "8",
+    ]
