@@ -5,16 +5,23 @@ Rules: most runs wait for nothing, and asking costs microseconds; what was found
 
 from __future__ import annotations
 
+import asyncio
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from afield.daemon import mapping
 from afield.errors import SessionGone
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from afield.daemon.around import Around
     from afield.daemon.base import Base
     from afield.daemon.run_wire import RunRequest
+
+# A barrier takes some milliseconds; whoever waits longer wants to know what for.
+NOTICE_SECONDS = 2.0
+WAITING = "afield: waiting for the sync before the program starts (Ctrl-C gives up)"
 
 
 def aim(base: Base, request: RunRequest) -> mapping.Target:
@@ -33,8 +40,18 @@ def must_wait(base: Base, request: RunRequest, target: mapping.Target, around: A
     return outside or unknown or mapping.needs_home(request, target)
 
 
-async def prepare(base: Base, request: RunRequest, around: Around, *, barrier: bool) -> mapping.Target:
+async def prepare(
+    base: Base, request: RunRequest, around: Around, *, barrier: bool, tell: Callable[[str], None]
+) -> mapping.Target:
     """Wait for it all; gives the target with everything known. Raises what explains why the program cannot start."""
+    notice = asyncio.get_running_loop().call_later(NOTICE_SECONDS, tell, WAITING)
+    try:
+        return await _prepare(base, request, around, barrier=barrier)
+    finally:
+        notice.cancel()
+
+
+async def _prepare(base: Base, request: RunRequest, around: Around, *, barrier: bool) -> mapping.Target:
     if base.environment.pending:
         await base.environment.resolve()
     if _takes_way(request) and base.way.pending:
@@ -52,9 +69,9 @@ def _takes_way(request: RunRequest) -> bool:
     return request.mode != "shell" or "v" in request.flags
 
 
-def gone(place: str) -> SessionGone:
+def gone(place: Any) -> SessionGone:
     """Explain that a program that was to be taken up again is not there."""
     return SessionGone(
-        f"the program is not known at {place} any more: the agent or the machine was restarted, or its end was already told",
+        f"the program is not known at {getattr(place, 'text', 'the place')} any more: the agent or the machine was restarted, or its end was already told",
         hint="`afield status` shows the place; start the program again",
     )

@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from afield.daemon import beginning, job_views, mapping, run_wire, settling
 from afield.daemon.around import Around
+from afield.daemon.run_input import RunInput
 from afield.errors import AfieldError, CommandNotFound, LinkLost, NoSuchProcess, NoSuchView, ProtocolError, SessionGone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from afield.daemon.base import Base
     from afield.daemon.channel import Channel
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 _LAST_WORDS = (1, 2, 3, 13, 15)
 # Signals that end a run which has not begun there yet: HUP, INT, QUIT, KILL, TERM.
 _ENDING = (1, 2, 3, 9, 15)
-# A barrier takes some milliseconds; whoever waits longer wants to know what for.
-_NOTICE_SECONDS = 2.0
 
 
 class Run:
@@ -59,7 +57,6 @@ class Run:
         self._base: Base | None = None
         self._around = Around()
         self._again: Callable[[], None] | None = None  # how to begin a second time, until the program runs
-        self._unsure: list[bytes] = []  # stdin that went to a program that may have to be started again
         self._stream: Any = None
         self._task: asyncio.Task[None] | None = None
         self._begun = False
@@ -68,15 +65,10 @@ class Run:
         self._results = False
         self._outright = False  # a client that goes without a word was killed outright
         self._ended = False  # the program; its results may still be on their way
-        self._stdin: deque[bytes] = deque()
-        self._stdin_end = False
-        self._taken_base = 0
-        self._received = 0
-        self._credit = run_wire.WINDOW
+        self._input = RunInput()
         self._sent = [0, 0]
         self._acked = [0, 0]
         self._early: list[dict[str, Any]] = []
-        self._keys: job_views.Keys | None = None
         channel.on_data = self.feed
         channel.on_end = self._client_gone
 
@@ -105,7 +97,7 @@ class Run:
         elif kind == b"i":
             self._take_stdin(payload)
         elif kind == b"I":
-            self._stdin_end = True
+            self._input.end()
             self._push_stdin()
         elif kind == b"a":
             self._take_ack(*run_wire.parse_ack(payload))
@@ -129,17 +121,10 @@ class Run:
             self._refuse(error)
 
     def _take_stdin(self, data: bytes) -> None:
-        self._received += len(data)
-        if self._taken_base + self._received > self._credit:
-            raise ProtocolError(f"stdin past the credit of {self._credit} bytes")
-        if self._keys is not None:
-            data, leave = self._keys.feed(data)
-            if leave:
-                self._finish(run_wire.refused(0, "\ndetached: the job goes on", None))
-                self._hang_up()
-                return
-        if data and not self._stdin_end:
-            self._stdin.append(data)
+        if self._input.take(data):
+            self._finish(run_wire.refused(0, "\ndetached: the job goes on", None))
+            self._hang_up()
+        else:
             self._push_stdin()
 
     def _take_ack(self, out: int, err: int) -> None:
@@ -175,13 +160,13 @@ class Run:
         self.project, self.machine = request.project, request.machine
         base = self._base = self._find(request.project, request.machine)
         if base.run_state(barrier="n" not in request.flags) == "not-ready" and "w" in request.flags:
-            self._task = asyncio.ensure_future(self._wait_for_link(base, request))
+            self._follow(self._wait_for_link(base, request))
         else:
             self._begin(base, request)
 
     async def _wait_for_link(self, base: Base, request: RunRequest) -> None:
         """Begin when the dial that is under way has succeeded; what it asks or fails with is for a face."""
-        await base.place.dialed(lambda text: self.channel.write(run_wire.notice(text)))
+        await base.place.dialed(self._tell)
         self._task = None
         self._guarded(lambda: self._begin(base, request))()
 
@@ -199,38 +184,31 @@ class Run:
             return
         words = request.argv if request.mode == "run" else (request.mode.encode(), *request.argv)
         self.label = b" ".join(words[:4]).decode("utf-8", "replace")[:80]
-        self.channel.write(run_wire.started(self.id) + run_wire.credit(self._credit))
+        self.channel.write(run_wire.started(self.id) + run_wire.credit(self._input.credit))
         target = beginning.aim(base, request)
         if beginning.must_wait(base, request, target, self._around):
             self._begin_slowly(base, request, barrier=state == "barrier")
         elif state == "barrier":
             # What changed there is there: only what was saved here has to be looked at.
-            settling.look(
-                base,
-                "here",
-                quiet=self._guarded(lambda: self._open(base, request, target)),
-                busy=self._guarded(lambda: self._begin_slowly(base, request, barrier=True)),
-            )
+            at_once = self._guarded(lambda: self._open(base, request, target))
+            slowly = self._guarded(lambda: self._begin_slowly(base, request, barrier=True))
+            settling.look(base, "here", quiet=at_once, busy=slowly)
         else:
             self._open(base, request, target)
 
     def _begin_slowly(self, base: Base, request: RunRequest, *, barrier: bool) -> None:
-        self._task = asyncio.ensure_future(self._prepare(base, request, barrier=barrier))
+        self._follow(self._prepare(base, request, barrier=barrier))
 
     async def _prepare(self, base: Base, request: RunRequest, *, barrier: bool) -> None:
         try:
-            notice = asyncio.get_running_loop().call_later(_NOTICE_SECONDS, self._tell_waiting)
-            try:
-                target = await beginning.prepare(base, request, self._around, barrier=barrier)
-            finally:
-                notice.cancel()
+            target = await beginning.prepare(base, request, self._around, barrier=barrier, tell=self._tell)
             if not self._over:
                 self._open(base, request, target)
         except Exception as error:
             self._fail(error)
 
-    def _tell_waiting(self) -> None:
-        self.channel.write(run_wire.notice("afield: waiting for the sync before the program starts (Ctrl-C gives up)"))
+    def _tell(self, text: str) -> None:
+        self.channel.write(run_wire.notice(text))
 
     def _open(self, base: Base, request: RunRequest, target: mapping.Target) -> None:
         plan = mapping.plan(request, target)  # raises CommandNotFound
@@ -246,7 +224,7 @@ class Run:
         self.label = f"view of job {header['job']}"
         self._results = False
         if header.get("input"):
-            self._keys = job_views.Keys()
+            self._input.keys = job_views.Keys()
         self._attach_stream(base.open_stream(header, run_wire.WINDOW))
 
     def _is_view(self) -> bool:
@@ -289,34 +267,19 @@ class Run:
         self.channel.write(run_wire.head(b"e" if err else b"o", len(data)) + data)
 
     def _on_consumed(self, total: int) -> None:
-        credit = self._taken_base + total + run_wire.WINDOW
-        if credit > self._credit:
-            self._credit = credit
-            self.channel.write(run_wire.credit(credit))
+        if self._input.consumed(total):
+            self.channel.write(run_wire.credit(self._input.credit))
 
     def _push_stdin(self) -> None:
-        stream = self._stream
-        if stream is None or stream.closed:
-            return
-        while self._stdin:
-            room = stream.sendable()
-            if not room:
-                return
-            data = self._stdin.popleft()
-            stream.write_nowait(data[:room])
-            if self._again is not None:
-                self._unsure.append(data[:room])
-            if len(data) > room:
-                self._stdin.appendleft(data[room:])
-        if self._stdin_end:
-            stream.write_end_nowait()
+        self._input.push(self._stream, unsure=self._again is not None)
 
     def _on_message(self, message: Any) -> None:
         if not isinstance(message, dict):
             return
         if "started" in message:
             self.pid = message["started"].get("pid")
-            self._again, self._unsure = None, []
+            self._again = None
+            self._input.settle()
         elif "attached" in message:
             self._attached(message["attached"])
         elif "ports" in message and self._base is not None:
@@ -326,43 +289,43 @@ class Run:
         elif "killed" in message:
             self._exited(-int(message["killed"]))
         elif "note" in message:
-            self.channel.write(run_wire.notice(f"afield: {message['note']}"))
+            self._tell(f"afield: {message['note']}")
 
     def _attached(self, told: dict[str, Any]) -> None:
         self.pid = told.get("pid")
-        self._taken_base = int(told["in"])
-        self._credit = self._taken_base + run_wire.WINDOW
+        self._input.go_on_from(int(told["in"]))
         number = job_views.run_id(self._stream.header, int(told["start"])) if "start" in told else self.id
-        self.channel.write(run_wire.started(number) + run_wire.credit(self._credit))
+        self.channel.write(run_wire.started(number) + run_wire.credit(self._input.credit))
 
     def _exited(self, code: int) -> None:
         base = self._base
         if self._around.brings and not self._over:
             self._ended = True
-            self._task = asyncio.ensure_future(self._bring_outside(code))
+            self._follow(self._bring_outside(code))
         else:
             self._exited_outside(base, code)
 
     async def _bring_outside(self, code: int) -> None:
         if text := await self._around.after():
-            self.channel.write(run_wire.notice(text))
+            self._tell(text)
         self._guarded(lambda: self._exited_outside(self._base, code))()
 
     def _exited_outside(self, base: Base | None, code: int) -> None:
         if self._results and base is not None and not self._over:
             self._ended = True
             done = self._guarded(lambda: self._finish(run_wire.ended(code)))
-            settling.look(base, "there", quiet=done, busy=self._guarded(lambda: self._wait_for_results(base, code)))
+            bring = self._guarded(lambda: self._follow(self._bring_results(base, code)))
+            settling.look(base, "there", quiet=done, busy=bring)
         else:
             self._finish(run_wire.ended(code))
 
-    def _wait_for_results(self, base: Base, code: int) -> None:
-        self._task = asyncio.ensure_future(self._bring_results(base, code))
-
     async def _bring_results(self, base: Base, code: int) -> None:
         if missing := await settling.bring_results(base):
-            self.channel.write(run_wire.notice(missing))
+            self._tell(missing)
         self._finish(run_wire.ended(code))
+
+    def _follow(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.ensure_future(work)
 
     def _guarded(self, step: Callable[[], None]) -> Callable[[], None]:
         """Make a callback of it: nothing once the run is over, and what fails is told to the client."""
@@ -393,7 +356,7 @@ class Run:
             self.channel.close()
             return
         if isinstance(error, NoSuchProcess) and self._resumed:
-            error = beginning.gone(getattr(self.project_place(), "text", "the place"))
+            error = beginning.gone(self.project_place())
         if isinstance(error, CommandNotFound) and self._base is not None:
             self._base.environment.forget()  # it may have been removed there
         self._refuse(error or ProtocolError("the process ended without a status"))
@@ -404,8 +367,7 @@ class Run:
         if again is None or self._base is None:
             return False
         self._base.way.forget()
-        self._stdin.extendleft(reversed(self._unsure))
-        self._unsure = []
+        self._input.again()
         again()
         return True
 
