@@ -108,6 +108,34 @@ def test_results_come_back_to_the_next_daemon(up):
     wait_for((up.project / "runs/m").exists, what="the result")
 
 
+def test_what_follows_a_job_starts_while_nobody_is_there(up):
+    gate, told = up.root / "gate", up.root / "told"
+    start(up, "run", "--name", "first", "sh", "-c", f"while ! test -e {gate}; do sleep 0.05; done")
+    start(up, "run", "--name", "second", "--after", "first", "sh", "-c", f"echo second > {told}")
+    os.kill(up.daemon_pid(), signal.SIGKILL)
+    up.kill_link() if up.ssh_pids() else None
+    gate.touch()
+    wait_for(told.exists, what="the second job")
+    assert up.afield("wait", "first", "second").returncode == 0
+
+
+def test_the_desktop_hears_of_the_end_once(up):
+    tools = up.root / "tools"
+    tools.mkdir()
+    (tools / "notify-send").write_text(f'#!/bin/sh\necho "$2" >> {up.root}/shown\n')
+    (tools / "notify-send").chmod(0o755)
+    up.afield("daemon", "stop", "--force")
+    up.env["PATH"] = f"{tools}:{up.env.get('PATH', os.environ['PATH'])}"
+    up.afield("up")
+    start(up, "run", "--name", "n", "--notify", "sh", "-c", "exit 4")
+    wait_for(lambda: "told" in jobs(up)[0]["marks"], what="the mark")
+    assert (up.root / "shown").read_text() == "afield: n failed with exit status 4\n"
+    up.afield("down")
+    up.afield("up")
+    up.afield("wait", "n", check=False)
+    assert (up.root / "shown").read_text().count("\n") == 1
+
+
 def test_two_terminals_share_a_job(up):
     import pty
 
