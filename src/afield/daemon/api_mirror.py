@@ -43,6 +43,8 @@ async def mirror_remove(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Take it away, and what no other mirror uses; needs no link."""
     del ask
     target = daemon.projects.get(args["project"], args["machine"])
+    if not mirrors.anything_here(target):
+        return {"removed": 0, "freed_files": 0, "freed_bytes": 0}
     return await mirrors.run({"do": "remove", "base": text(mirrors.base_of(target))})
 
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from afield.errors import AfieldError, EnvBroken, InternalError, NoSuchEnv, from_value
 from afield.mirror.paths import FILE, text
+from afield.sync.channel import HIGH_WATER, PipeChannel
+from afield.sync.stream_channel import StreamChannel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from afield.daemon.target import Target
     from afield.link.stream import Stream
 
-_READ = 256 << 10
 # As the daemon itself is started: without site, and with the afield that runs now.
 _CODE = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from afield.mirror.worker import main; sys.exit(main(sys.argv))"
@@ -47,35 +48,87 @@ def has_mirror(target: Target) -> bool:
         return False
 
 
+def anything_here(target: Target) -> bool:
+    """Whether there is something of a mirror, whole or not: a project without one must not pay for its removal."""
+    names = (FILE, b"lib", b"base/lib", b"far", b"mirror.new", b"mirror.lock")
+    return any(os.path.lexists(os.path.join(base_of(target), name)) for name in names)
+
+
 async def run(
     job: dict[str, Any], *, stream: Stream | None = None, tell: Callable[[dict[str, Any]], None] | None = None
 ) -> Any:
     """Do a job in a worker; ``stream`` is an open mirror service for those that need the place. Raises AfieldError."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", "-c", _CODE, _SOURCE, json.dumps(job)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=_LINE,
-    )
-    pumps = [asyncio.ensure_future(each) for each in (_down(stream, process), _up(process, stream))] if stream else []
+    fds = (*os.pipe(), *os.pipe())
+    splice: Splice | None = None
+    process = None
     try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", "-c", _CODE, _SOURCE, json.dumps(job)),
+            stdin=fds[0],
+            stdout=fds[3],
+            stderr=asyncio.subprocess.PIPE,
+            limit=_LINE,
+        )
+        os.close(fds[0])
+        os.close(fds[3])
+        splice = Splice(PipeChannel(fds[2], fds[1]), None if stream is None else StreamChannel(stream))
         answer = await _answer(process, tell)
     finally:
-        for pump in pumps:
-            pump.cancel()
-        results = await asyncio.gather(*pumps, return_exceptions=True)
-        if stream is not None:
-            stream.close()
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        if splice is not None:
+            await splice.close()
+        else:
+            for fd in fds:
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
     if "done" in answer:
         return answer["done"]
     # What ended the stream says more than that it ended.
-    cause = next((result for result in results if isinstance(result, AfieldError)), None)
     error = from_value(answer["error"])
-    raise cause if cause is not None and error.code == "link-lost" else error
+    raise splice.error if splice.error is not None and error.code == "link-lost" else error
+
+
+class Splice:
+    """Carries bytes both ways between a worker and a stream, each held back by the other; without a stream the worker gets an end."""
+
+    def __init__(self, pipe: PipeChannel, there: StreamChannel | None) -> None:
+        self.error: AfieldError | None = None
+        self._pipe, self._there = pipe, there
+        self._draining: asyncio.Future[None] | None = None
+        pipe.start(self._up, lambda _: None)
+        if there is not None:
+            there.start(self._down, self._ended)
+
+    def _up(self, data: bytes) -> None:
+        if self._there is not None:
+            self._there.write(data)
+
+    def _down(self, data: bytes) -> None:
+        self._pipe.write(data)
+        if self._draining is None and self._pipe.waiting >= HIGH_WATER and self._there is not None:
+            self._there.pause()
+            self._draining = asyncio.ensure_future(self._drain(self._there))
+
+    async def _drain(self, there: StreamChannel) -> None:
+        await self._pipe.drained()
+        self._draining = None
+        there.resume()
+
+    def _ended(self, error: AfieldError) -> None:
+        """The place ended it: the worker reads the end, and says what that means."""
+        self.error = error
+        self._closing = asyncio.ensure_future(self._pipe.close())
+
+    async def close(self) -> None:
+        """End both."""
+        if self._draining is not None:
+            self._draining.cancel()
+        await self._pipe.close()
+        if self._there is not None:
+            await self._there.close()
 
 
 async def _answer(process: Any, tell: Callable[[dict[str, Any]], None] | None) -> dict[str, Any]:
@@ -93,23 +146,6 @@ async def _answer(process: Any, tell: Callable[[dict[str, Any]], None] | None) -
             return dict(value)
     error = InternalError(f"the mirror's worker ended without an answer: {last[:300]}", hint="see `afield daemon log`")
     return {"error": error.to_value()}
-
-
-async def _down(stream: Stream, process: Any) -> None:
-    """From the place to the worker."""
-    try:
-        while data := await stream.read(_READ):
-            process.stdin.write(data)
-            await process.stdin.drain()
-    finally:
-        with contextlib.suppress(OSError):
-            process.stdin.close()
-
-
-async def _up(process: Any, stream: Stream) -> None:
-    """From the worker to the place."""
-    while data := await process.stdout.read(_READ):
-        await stream.write(data)
 
 
 class Mirrors:
