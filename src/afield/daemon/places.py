@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from afield.daemon.login import ask_folder, place_key, transport_options
-from afield.errors import AfieldError, Cancelled, PermissionDenied
+from afield.errors import AfieldError, Cancelled, NoSuchFolder, PermissionDenied
 from afield.link import state as link_state
 from afield.link.askpass import Askpass
 from afield.link.connection import Connection
@@ -168,6 +168,10 @@ class Place:
 
     async def _ask_home(self) -> bytes:
         told = await self.connection.call("stat", {"path": b"~"})
+        if told is None:
+            raise NoSuchFolder(
+                f"the home folder at {self.text} does not exist", hint="make it there, or ask who runs the machine"
+            )
         return bytes(told["path"]).rstrip(b"/")
 
     async def _ask(self, prompt: str, secret: bool) -> str:
