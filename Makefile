@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name '*.c' -o -name '*.h')
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check lint docs suite nightly bench manual lock wheel packages clean
+.PHONY: help env demo tools tools-table test check lint docs suite nightly bench manual lock wheel packages clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
@@ -46,10 +46,21 @@ lint: env ## ruff, mypy, import contracts
 docs: env ## build the manual into site/; any warning fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
 
+tools: .tools/.here .tools/.far ## the real tools of tests/tools, and the environment that stands on their far host, in .tools
+
+.tools/.%: requirements/tools-%.txt tools/env.sh
+	mkdir -p .tools
+	tools/env.sh .tools/$* requirements/tools-$*.txt
+	touch $@
+
+tools-table: tools ## run every tool in every way and write docs/reference/tools.md
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --ways all --tools-report .tools/report.json tests/tools || true
+	$(BIN)/python tools/tools_table.py .tools/report.json
+
 suite: ## the tests alone, against what is installed in $(VENV)
 	AFIELD_INSTALLED=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS) $(TESTS)
 
-test: packages wheel ## everything: wheel, lint, docs, and the whole suite against the installed wheel
+test: packages wheel tools ## everything: wheel, lint, docs, and the whole suite against the installed wheel
 	tools/install.sh $(VENV) dist/*.whl
 	$(MAKE) --no-print-directory lint docs
 	$(MAKE) --no-print-directory suite
@@ -68,6 +79,8 @@ manual: env ## write the reference pages that say what the code says
 lock: ## pin everything that comes from an index, with hashes (needs uv)
 	uv pip compile pyproject.toml --group dev $(LOCK) --output-file requirements/dev.txt
 	uv pip compile pyproject.toml --group build $(LOCK) --output-file requirements/demo.txt
+	uv pip compile --group tools $(LOCK) --output-file requirements/tools-here.txt
+	uv pip compile --group tools-far $(LOCK) --output-file requirements/tools-far.txt
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header $(UPGRADE)
 

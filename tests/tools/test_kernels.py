@@ -37,9 +37,14 @@ def run(code, interrupt=False):
         if kind == "stream" and interrupt:
             manager.interrupt_kernel()
         elif kind == "stream":
-            return content["text"].strip()
+            return reply(number, content["text"].strip())
         elif kind == "error":
-            return content["ename"]
+            return reply(number, content["ename"])
+def reply(number, text):
+    # What is asked before an error's reply is dropped by the kernel.
+    while client.get_shell_msg(timeout=60)["parent_header"].get("msg_id") != number:
+        pass
+    return text
 print(run("import time; print('on', flush=True); time.sleep(60)", interrupt=True))
 print(run("print(7)"))
 manager.restart_kernel(now=True)

@@ -64,8 +64,14 @@ def _remove_default_parent(folder: "bytes") -> "None":
 
 
 def clean_cache(cache: "bytes") -> "List[bytes]":
-    """Remove the bundles and the marshalled code, and the folder when nothing else is in it."""
+    """Remove the bundles, the marshalled code and what runs brought along, and the folder when nothing else is in it."""
     removed: "List[bytes]" = []
+    carried = os.path.join(cache, b"carried")
+    if os.path.isdir(carried) and not os.path.islink(carried):
+        import shutil
+
+        shutil.rmtree(carried)
+        removed.append(carried)
     try:
         names = os.listdir(cache)
     except OSError:

@@ -19,7 +19,7 @@ from afield.errors import AgentBroken, SpawnFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List
+    from typing import Any, Callable, Dict, List
 
     from afield.agent.keeper import Keeper
     from afield.agent.session import Channel
@@ -47,7 +47,7 @@ class FilesService(Service):
                 "the files worker could not be started there: %s" % os.strerror(error.errno or 0)
             ) from None
         if self._pid == 0:
-            _work(requests, answers)
+            _work(requests, answers, self.program)
         os.close(requests)
         os.close(answers)
         grow_pipe(to_worker)
@@ -60,6 +60,12 @@ class FilesService(Service):
         for other in self._others():
             if not other.near:
                 other.give_way()
+
+    def program(self) -> "Any":
+        """Give what the child runs, on the two pipe ends."""
+        from afield.files.worker import main
+
+        return main
 
     def data(self, data: "Any", err: "bool") -> "None":
         """Pass requests on."""
@@ -100,7 +106,7 @@ class FilesService(Service):
         for session in self._keeper.sessions.values():
             for channel in session.channels.values():
                 service = channel.service
-                if isinstance(service, FilesService) and service is not self and service._root == self._root:
+                if type(service) is type(self) and service is not self and service._root == self._root:
                     found.append(service)
         return found
 
@@ -130,15 +136,13 @@ class FilesService(Service):
             os.kill(self._pid, int(c_signal.SIGKILL))
 
 
-def _work(requests: "int", answers: "int") -> "None":
+def _work(requests: "int", answers: "int", program: "Callable[[], Any]") -> "None":
     """Run the worker in the child; never returns."""
     status = 1
     try:
         leave_agent((requests, answers))
         os.setsid()
-        from afield.files.worker import main
-
-        main(requests, answers)
+        program()(requests, answers)
         status = 0
     except BaseException as error:
         if isinstance(error, SystemExit):

@@ -74,6 +74,12 @@ def _files(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "S
     return FilesService(keeper, channel, header)
 
 
+def _mirror(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "Service":
+    from afield.agent.mirror import MirrorService
+
+    return MirrorService(keeper, channel, header)
+
+
 def _connect(keeper: "Keeper", channel: "Channel", header: "Dict[str, Any]") -> "Service":
     from afield.agent.ports import Connect
 
@@ -96,6 +102,7 @@ TABLE: "Dict[str, Callable[[Keeper, Channel, Dict[str, Any]], Service]]" = {
     "process": _process,
     "attach": _attach,
     "files": _files,
+    "mirror": _mirror,
     "connect": _connect,
     "listen": _listen,
     "call": _call,

@@ -43,6 +43,8 @@ def use(args: argparse.Namespace, terminal: Terminal, name: str | None) -> Env |
         raise ConfigError(f"{path} cannot be changed: {error.strerror}") from None
     renew_shim(project.folder, terminal)
     touch_shim(project.folder)
+    if name is not None:
+        ask("mirror-refresh", args, terminal)
     told = load_project(project.folder).machine(machine)
     if name is None and told.environment is not None:
         terminal.note(f"env = {told.environment!r} still comes from {told.origin['env']}")

@@ -29,6 +29,12 @@ VERBS: Final = (
     Verb("run", "runs", "run any command there: afield run nvidia-smi", "run"),
     Verb("shell", "runs", "a login shell there", "run"),
     Verb("env", "env", "environments there: list, use, create, install, export, diff, remove", "run"),
+    Verb(
+        "mirror",
+        "mirror",
+        "sources of the environment there, for tools that read files here: sync, status, get, remove",
+        "run",
+    ),
     Verb("forward", "forward", "carry a port here: afield forward 8000", "run"),
     Verb("sync", "sync", "sync now, or show what a sync would do (--dry-run)", "files"),
     Verb("git", "git", "carry commits, branches and tags both ways: afield git sync", "files"),

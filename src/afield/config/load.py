@@ -49,6 +49,7 @@ class Machine:
     env: dict[str, str] = field(default_factory=dict)
     setup: tuple[str, ...] = ()
     forward_env: tuple[str, ...] = ()
+    mirror_auto: bool = True
     folders: tuple[Folder, ...] = ()
     origin: dict[str, str] = field(default_factory=dict)
 

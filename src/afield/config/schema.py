@@ -30,7 +30,9 @@ class Setting:
     @property
     def attribute(self) -> str:
         """The field of ``Machine`` that holds it: `env` names an environment, `run.env` are variables."""
-        return "environment" if self.key == "env" else self.name.replace("-", "_")
+        if self.key == "env":
+            return "environment"
+        return "mirror_auto" if self.key == "mirror.auto" else self.name.replace("-", "_")
 
     @property
     def key(self) -> str:
@@ -86,6 +88,13 @@ SETTINGS: Final = (
         "run", "setup", "texts", (), 'shell lines there before every `python` and `run`, such as ["source env.sh"]'
     ),
     Setting("run", "forward-env", "texts", (), 'variables of here that travel, such as ["WANDB_*"]'),
+    Setting(
+        "mirror",
+        "auto",
+        "flag",
+        True,
+        "keep a mirror that was made once fresh: at `up`, after `env use` and `env install`; the first is made by `afield mirror sync`",
+    ),
 )
 # Below [folders.NAME]; what is not here is the project's.
 FOLDER_SETTINGS: Final = (

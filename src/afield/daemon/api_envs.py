@@ -257,6 +257,7 @@ async def env_install(daemon: Daemon, ask: Ask, args: Args) -> Any:
     if done.code != 0:
         raise EnvFailed(f"pip there failed in {env['name']}: {done.last or done.code}")
     target.forget_mapping()
+    daemon.mirrors.refresh(target)
     after = await _packages(target, env)
     return {"env": plain(env), "installed": [row for row in after if tuple(row[:2]) not in before]}
 

@@ -22,6 +22,7 @@ async def up(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Link, first sync, live sync."""
     target = daemon.projects.get(args["project"], args["machine"])
     told = await daemon.projects.up(target, ask, answers_of(args))
+    daemon.mirrors.refresh(target)
     return {"place": target.place.text, "folder": target.machine.folder, "sync": told}
 
 

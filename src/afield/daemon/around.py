@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon import carrying, near_ports
+from afield.daemon import carrying, near_ports, venvs
 from afield.daemon.run_ports import RunPorts, shared
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ class Around:
     def __init__(self) -> None:
         self._named: list[outside.Named] = []
         self._near: set[int] = set()
+        self._trees: list[bytes] = []
+        self._brought = False
         self._carried = carrying.Carried()
         self._ports: RunPorts | None = None
 
@@ -33,20 +35,27 @@ class Around:
             return False
         self._named = carrying.wanted(request, target)
         self._near = near_ports.named(request.argv)
-        return bool(self._named or self._near)
+        self._trees = venvs.named(request, target.roots[0])
+        return bool(self._named or self._near or self._trees)
 
     async def before(self, base: Base, target: mapping.Target) -> mapping.Target:
         """Bring what was named; gives the target with where it is. Raises what goes wrong with it."""
         if self._near:
             self._ports = RunPorts(shared(base.place))
             await self._ports.reach(sorted(self._near))
-        if self._named and not self._carried.pairs:
+        if (self._named or self._trees) and not self._brought:
+            self._brought = True
+            paths = target.paths
+            # Environments are seen where the program sees them; anything else needs no view.
+            view = target.view if self._trees else None
+            python = target.python if self._trees else base.mapping_target().python
             self._carried = await carrying.carry(
                 _store(base.place),
                 self._named,
-                python=base.mapping_target().python or b"python3",
-                start=lambda argv: base.open_stream(_process(argv)),
+                python=python or b"python3",
+                start=lambda argv: base.open_stream(_process(argv, view)),
                 exists=lambda path: base.place.connection.call("stat", {"path": path}),
+                trees=[(path, paths.path(path) or path) for path in self._trees],
             )
         return target._replace(carried=await base.way.show(self._carried.pairs))
 
@@ -80,8 +89,9 @@ def _store(place: Any) -> carrying.Store:
     return store
 
 
-def _process(argv: list[bytes]) -> dict[str, Any]:
+def _process(argv: list[bytes], view: bytes | None) -> dict[str, Any]:
     return {
+        "view": view,
         "do": "process",
         "argv": argv,
         "cwd": None,

@@ -14,7 +14,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon import closure, mapping, outside
+from afield.daemon import closure, mapping, outside, venvs
 from afield.daemon.bringing import Bringer
 from afield.daemon.courier import Courier, Item, Plan, digest_of, program
 from afield.daemon.fifos import Fifo
@@ -95,7 +95,11 @@ class Carried:
     def follow(self, courier: Courier, bringer: Bringer, fifos: list[Fifo]) -> None:
         """Hear what the run changes."""
         self._courier, self._bringer, self._fifos = courier, bringer, fifos
-        self._listening = asyncio.ensure_future(courier.listen())
+        self._listening = asyncio.ensure_future(courier.listen(self._entry))
+
+    def _entry(self, tree: venvs.Tree, path: bytes, entry: venvs.Entry | None, data: bytes) -> None:
+        if not venvs.apply(tree, path, entry, data, digest_of):
+            self.left.append(os.path.join(tree.here, path))
 
     async def bring(self) -> str:
         """Write back what changed; the text for the user when that fails, else nothing."""
@@ -112,6 +116,7 @@ class Carried:
             return f"afield: files outside the project did not come back: {error or 'it takes too long'}"
         finally:
             await self.close()
+        left += self.left
         if left:
             names = ", ".join(os.fsdecode(path) for path in left[:3])
             return f"afield: changed here and there, left as they are here: {names}"
@@ -147,14 +152,18 @@ async def carry(
     python: bytes,
     start: Callable[[list[bytes]], Any],
     exists: Callable[[bytes], Any],
+    trees: list[tuple[bytes, bytes]] | None = None,
 ) -> Carried:
-    """Bring what was named. ``exists(path)`` asks the place. Raises FileFailed and what the link says."""
+    """Bring what was named. ``exists(path)`` asks the place; ``trees``: environments, (here, there). Raises FileFailed and what the link says."""
     close = await asyncio.to_thread(closure.close, found)
     outputs = [path for path in sorted(close.outputs) if not await exists(path)]
-    if not close.names and not outputs:
+    if not close.names and not outputs and not trees:
         return Carried()
     items, source = await asyncio.to_thread(store.items, close)
-    plan = Plan(store.who, tuple(items), tuple(outputs), tuple(sorted(close.folders)), tuple(sorted(close.fifos)))
+    grown = tuple([await asyncio.to_thread(_tree, store, *tree, source) for tree in trees or ()])
+    plan = Plan(
+        store.who, tuple(items), tuple(outputs), tuple(sorted(close.folders)), tuple(sorted(close.fifos)), grown
+    )
     base = store.base
     carried = Carried()
     if base is None or items or plan.stay:
@@ -176,6 +185,12 @@ async def carry(
             courier.close()
     carried.pairs = tuple((name, base + name) for name in sorted({*close.names, *outputs}))
     return carried
+
+
+def _tree(store: Store, here: bytes, there: bytes, source: dict[str, bytes]) -> venvs.Tree:
+    tree = venvs.Tree(here, there, venvs.entries(here, store.digest))
+    source.update({entry.value: os.path.join(here, path) for path, entry in tree.entries.items() if entry.kind == "f"})
+    return tree
 
 
 def _bytes_of(path: bytes) -> bytes:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from afield import __version__
 from afield.control import paths
 from afield.daemon.conversation import Conversation
+from afield.daemon.mirrors import Mirrors
 from afield.daemon.places import Places
 from afield.daemon.projects import Projects
 from afield.daemon.runs import Run
@@ -44,6 +45,7 @@ class Daemon:
         self.projects = Projects(
             self.places, self.state, memory_path=os.path.join(paths.state_folder(), "up.json"), log=diary.info
         )
+        self.mirrors = Mirrors(self)
         self.runs: dict[str, Run] = {}
         self.forwards: dict[int, Any] = {}
         self.next_forward = 1

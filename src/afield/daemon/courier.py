@@ -13,10 +13,13 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from afield.daemon.venvs import Entry, Tree
 from afield.errors import FileFailed, ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    OnEntry = Callable[[Tree, bytes, Entry | None, bytes], None]
 
 # A record's JSON names every file of a helper: 20,000 paths.
 _HEAD_LIMIT = 16 << 20
@@ -40,11 +43,12 @@ class Plan(NamedTuple):
     outputs: tuple[bytes, ...]
     folders: tuple[bytes, ...]
     fifos: tuple[bytes, ...]
+    trees: tuple[Tree, ...] = ()
 
     @property
     def stay(self) -> bool:
         """Whether the courier stays while the program runs."""
-        return bool(self.outputs or self.folders or self.fifos or any(item.own for item in self.files))
+        return bool(self.outputs or self.folders or self.fifos or self.trees or any(item.own for item in self.files))
 
     def value(self) -> dict[str, Any]:
         """Give it as the courier reads it."""
@@ -55,6 +59,10 @@ class Plan(NamedTuple):
             "folders": [text(path) for path in self.folders],
             "fifos": [text(path) for path in self.fifos],
             "stay": self.stay,
+            "trees": [
+                {"there": text(tree.there), "items": [[text(path), *entry] for path, entry in tree.entries.items()]}
+                for tree in self.trees
+            ],
         }
 
 
@@ -65,7 +73,8 @@ def text(path: bytes) -> str:
 
 def program() -> bytes:
     """Give the text of the far end."""
-    return importlib.resources.files("afield.daemon").joinpath("courier_there.py").read_bytes()
+    folder = importlib.resources.files("afield.daemon")
+    return b"\n".join(folder.joinpath(name).read_bytes() for name in ("trees_there.py", "courier_there.py"))
 
 
 class Courier:
@@ -88,6 +97,7 @@ class Courier:
         if not base.startswith(b"/"):
             raise FileFailed(f"files could not be carried there: {value.get('failed', 'no store')}")
         mine = {item.digest for item in self._plan.files}
+        mine |= {entry.value for tree in self._plan.trees for entry in tree.entries.values() if entry.kind == "f"}
         for digest in value["want"]:
             if digest not in mine:
                 raise ProtocolError("the place asked for a file that is no part of this run")
@@ -97,8 +107,11 @@ class Courier:
             raise FileFailed(f"files could not be carried there: {value.get('failed', value)}")
         return base
 
-    async def listen(self) -> tuple[list[tuple[bytes, bytes, int]], list[bytes]]:
-        """Take what comes until the report is complete: changed files (path, data, mode) and what is gone."""
+    async def listen(self, on_entry: OnEntry) -> tuple[list[tuple[bytes, bytes, int]], list[bytes]]:
+        """Take what comes until the report is complete: changed files (path, data, mode) and what is gone.
+
+        Entries of environments go to ``on_entry(tree, path, entry or None, data)`` as they come.
+        """
         changed: list[tuple[bytes, bytes, int]] = []
         gone: list[bytes] = []
         while True:
@@ -107,6 +120,14 @@ class Courier:
                 self._on_append(self._checked(_raw(value["append"])), int(value["at"]), data)
             elif "changed" in value:
                 changed.append((self._checked(_raw(value["changed"])), data, int(value["mode"]) & 0o777))
+            elif "tree" in value:
+                if not 0 <= int(value["tree"]) < len(self._plan.trees):
+                    raise ProtocolError("the place sent an environment that is no part of this run")
+                gone_there = value["kind"] == "gone"
+                entry = (
+                    None if gone_there else Entry(str(value["kind"]), str(value["value"]), int(value["mode"]) & 0o777)
+                )
+                on_entry(self._plan.trees[value["tree"]], _raw(value["path"]), entry, data)
             elif "gone" in value:
                 gone.append(self._checked(_raw(value["gone"])))
             elif value.get("done"):

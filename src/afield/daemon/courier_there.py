@@ -16,9 +16,12 @@ import os
 import select
 import stat
 import sys
+import time
 
 POLL = 0.2  # seconds between looks at what a program writes: a tail that a person reads
 MOST = 256 << 20  # of one file that comes back
+KEPT = 14 * 86400  # seconds that content which nothing points to is kept: a vacation
+SWEEP = 86400  # seconds between looks for such
 
 
 def store():
@@ -94,6 +97,24 @@ class Courier:
         self.told = {}
         self.tails = [raw(path) for path in plan["outputs"]]
 
+    def sweep(self):
+        """Remove content that nothing points to any more; once a day."""
+        mark, now = os.path.join(self.root, b"swept"), time.time()
+        try:
+            if now - os.stat(mark).st_mtime < SWEEP:
+                return
+        except OSError:
+            pass
+        put(mark, b"", 0o600)
+        for name in os.listdir(self.blobs):
+            path = os.path.join(self.blobs, name)
+            try:
+                status = os.stat(path)
+                if status.st_nlink == 1 and now - status.st_ctime > KEPT:
+                    os.unlink(path)
+            except OSError:
+                continue
+
     def there(self, path):
         return self.base + path
 
@@ -110,7 +131,11 @@ class Courier:
                 os.unlink(where)
             except OSError:
                 pass
-        wanted = sorted({item[1] for item in self.plan["files"] if not os.path.exists(self.blob(item[1]))})
+        state = os.path.join(self.root, b"trees")
+        os.makedirs(state, 0o700, exist_ok=True)
+        self.trees = [Tree(spec, os.fsdecode(state), raw) for spec in self.plan["trees"]]  # noqa: F821 - trees_there.py
+        needed = {item[1] for item in self.plan["files"]}.union(*(tree.wanted() for tree in self.trees))
+        wanted = sorted(digest for digest in needed if not os.path.exists(self.blob(digest)))
         tell(want=wanted, base=text(self.base))
         for _ in wanted:
             value, data = receive()
@@ -124,6 +149,8 @@ class Courier:
             self.link(raw(path), digest, mode, own)
         for path in self.plan["fifos"]:
             self.fifo(self.there(raw(path)))
+        for tree in self.trees:
+            tree.place(self.blob, put)
 
     def link(self, path, digest, mode, own):
         where, blob = self.there(path), self.blob(digest)
@@ -208,7 +235,14 @@ class Courier:
                 self.compare(path)
         for path in self.plan["outputs"]:
             self.folder(raw(path), seen)
+        for number, tree in enumerate(self.trees):
+            tree.report(
+                lambda data, path, kind, mode, value, number=number: self.entry(number, data, path, kind, mode, value)
+            )
         tell(done=True)
+
+    def entry(self, number, data, path, kind, mode, value):
+        tell(data, tree=number, path=text(path), kind=kind, mode=mode, value=value)
 
     def folder(self, path, seen):
         """An output that became a folder comes with all that is in it."""
@@ -256,6 +290,7 @@ def main():
     plan, _ = receive()
     try:
         courier = Courier(plan)
+        courier.sweep()
         courier.place()
     except OSError as error:
         tell(failed=str(error))

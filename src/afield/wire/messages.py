@@ -65,6 +65,7 @@ SERVICES: "Dict[str, Dict[str, Field]]" = {
     },
     "attach": {"id": _must(ID), "out": _may(OFFSET, 0), "err": _may(OFFSET, 0)},
     "files": {"root": _must(BYTES)},
+    "mirror": {},
     "connect": {"host": _may(TEXT), "port": _may(PORT), "unix": _may(BYTES)},
     "listen": {"host": _may(TEXT, "127.0.0.1"), "port": _may(PORT, 0)},
     "accepted": {"listener": _must(INT), "peer": _may(TEXT, "")},

@@ -39,6 +39,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         ):
             return 1
     done = ask("clean", args, terminal, dry_run=False, **fields)
+    gone = ask("mirror-remove", args, terminal)["removed"]  # a copy of what is there, so it goes with it
+    if gone:
+        done["removed"] = [*(done.get("removed") or []), f"the mirror here ({gone} files)"]
     removed = done.get("removed") or []
     terminal.result(done, "\n".join(f"removed {item}" for item in removed) or "nothing to remove")
     return 0
