@@ -21,7 +21,8 @@ from table import arguments, interleaved, milliseconds, need, ratio, report, ver
 from afield.shim.install import install
 
 SSH, C, PYTHON = "ssh, warm ControlMaster", ".afield/bin/python, C client", ".afield/bin/python, Python client"
-TARGETS = {C: 0.75, PYTHON: 1.05}
+TWIN = ".afield/bin/python in a twin, C client"
+TARGETS = {TWIN: 0.8, C: 0.75, PYTHON: 1.05}
 
 
 def python_client(project: BenchProject) -> Path | None:
@@ -40,9 +41,16 @@ def python_client(project: BenchProject) -> Path | None:
     return script
 
 
-def measure(project: BenchProject, rounds: int) -> tuple[str, dict[str, list[float]]]:
+def take_way(project: BenchProject, way: str) -> None:
+    """Let programs run in the twin or with translated paths, and wait until they do."""
+    file = project.folder / "afield.toml"
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("way = ")]
+    file.write_text("\n".join([f'way = "{way}"', *lines, ""]))
+    project.afield("python", "-c", "pass")
+
+
+def measure(project: BenchProject, far: str, rounds: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     project.afield("up", "--yes")
-    far = project.afield("python", "-c", "import sys; print(sys.executable)").stdout.strip()
     shim = project.folder / ".afield" / "bin" / "python"
 
     def call(*words: str | Path) -> None:
@@ -60,7 +68,12 @@ def measure(project: BenchProject, rounds: int) -> tuple[str, dict[str, list[flo
     actions["afield python"] = lambda: call(*project.afield_argv("python"))
     actions["that Python, started here"] = lambda: call(far)
     with project.master():
-        return far, interleaved(actions, rounds)
+        take_way(project, "translated")
+        times = interleaved(actions, rounds)
+        take_way(project, "twin")
+        twin = interleaved({SSH: actions[SSH], TWIN: lambda: call(shim)}, rounds)
+        take_way(project, "translated")
+    return times, twin
 
 
 def main() -> int:
@@ -69,8 +82,11 @@ def main() -> int:
     given = parser.parse_args()
     need("ssh", "sshd", given.python)
     with tempfile.TemporaryDirectory(prefix="afield-bench-") as folder, BenchProject(folder, given.python) as project:
-        far, times = measure(project, given.rounds)
+        far = given.python
+        times, twin = measure(project, far, given.rounds)
     ratios = {name: ratio(mine, times[SSH]) for name, mine in times.items()}
+    # Beside its own rounds of ssh, measured in the same minutes.
+    times[TWIN], ratios[TWIN] = twin[TWIN], ratio(twin[TWIN], twin[SSH])
     rows = [
         [
             name,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from afield.control.askfolder import ask_folder
 from afield.daemon.login import place_key, transport_options
-from afield.errors import AfieldError, Cancelled, PermissionDenied
+from afield.errors import AfieldError, Cancelled, NoSuchFolder, PermissionDenied
 from afield.link import state as link_state
 from afield.link.askpass import Askpass
 from afield.link.connection import Connection
@@ -203,6 +203,10 @@ class Place:
 
     async def _ask_home(self) -> bytes:
         told = await self.connection.call("stat", {"path": b"~"})
+        if told is None:
+            raise NoSuchFolder(
+                f"the home folder at {self.text} does not exist", hint="make it there, or ask who runs the machine"
+            )
         return bytes(told["path"]).rstrip(b"/")
 
     async def _ask(self, prompt: str, secret: bool) -> str:

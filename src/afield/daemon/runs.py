@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from afield.daemon import beginning, job_views, mapping, run_wire, settling
 from afield.daemon.around import Around
-from afield.daemon.run_input import RunInput
+from afield.daemon.run_flows import RunInput, RunOutput
 from afield.errors import AfieldError, CommandNotFound, LinkLost, NoSuchProcess, NoSuchView, ProtocolError, SessionGone
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ class Run:
         self._outright = False  # a client that goes without a word was killed outright
         self._ended = False  # the program; its results may still be on their way
         self._input = RunInput()
-        self._sent = [0, 0]
-        self._acked = [0, 0]
+        self._output = RunOutput()
         self._early: list[dict[str, Any]] = []
         channel.on_data = self.feed
         channel.on_end = self._client_gone
@@ -128,11 +127,7 @@ class Run:
             self._push_stdin()
 
     def _take_ack(self, out: int, err: int) -> None:
-        if not (self._acked[0] <= out <= self._sent[0] and self._acked[1] <= err <= self._sent[1]):
-            raise ProtocolError(f"acknowledged {out}/{err} bytes, sent {self._sent[0]}/{self._sent[1]}")
-        count = out + err - self._acked[0] - self._acked[1]
-        self._acked = [out, err]
-        if count and self._stream is not None:
+        if (count := self._output.written(out, err)) and self._stream is not None:
             self._stream.consumed(count)
 
     def _signal(self, number: int) -> None:
@@ -240,8 +235,7 @@ class Run:
             self._finish(run_wire.not_ready())
             return
         self._results = base.run_state(barrier=True) == "barrier"
-        self._sent = [request.out, request.err]
-        self._acked = [request.out, request.err]
+        self._output = RunOutput(request.out, request.err)
         if (view := job_views.resumed(request)) is not None:
             self._view(base, view)
             return
@@ -263,8 +257,7 @@ class Run:
     # ---- the stream
 
     def _on_output(self, data: memoryview, err: bool) -> None:
-        self._sent[err] += len(data)
-        self.channel.write(run_wire.head(b"e" if err else b"o", len(data)) + data)
+        self.channel.write(self._output.frame(data, err=err))
 
     def _on_consumed(self, total: int) -> None:
         if self._input.consumed(total):
@@ -349,17 +342,20 @@ class Run:
         if self._over or self._ended or (self._task is not None and not self._task.done()):
             return
         if isinstance(error, NoSuchView) and self._begin_again():
-            return
-        if isinstance(error, SessionGone | LinkLost):
+            pass
+        elif isinstance(error, SessionGone | LinkLost):
             # The agent may still have the process: the client comes again as it would after a killed daemon.
             self._stop()
             self.channel.close()
-            return
+        else:
+            self._refuse(self._explain(error))
+
+    def _explain(self, error: AfieldError | None) -> AfieldError:
         if isinstance(error, NoSuchProcess) and self._resumed:
             error = beginning.gone(self.project_place())
         if isinstance(error, CommandNotFound) and self._base is not None:
             self._base.environment.forget()  # it may have been removed there
-        self._refuse(error or ProtocolError("the process ended without a status"))
+        return error or ProtocolError("the process ended without a status")
 
     def _begin_again(self) -> bool:
         """Start the program anew: the view it was to run in is not there any more. False: it was tried already."""

@@ -29,10 +29,8 @@ RESUME_LIMIT = 60.0  # seconds to get a vanished daemon back: a cold ssh login f
 START_LIMIT = 20.0  # seconds for one start of the daemon
 
 # SIGTSTP before SIGCONT: the end of a stop is handled in the same pass.
-_CAUGHT = tuple(
-    getattr(signal, "SIG" + name)
-    for name in ("HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "TERM", "TSTP", "CONT", "WINCH")
-)
+_NAMES = ("HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "TERM", "TSTP", "CONT", "WINCH")
+_CAUGHT = tuple(getattr(signal, "SIG" + name) for name in _NAMES)
 _DEADLY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -379,11 +377,10 @@ def relay(
     view: "bool" = False,
     daemon_start: "Sequence[str]" = (),
 ) -> "int":
-    """Run mode (``python``, ``run`` or ``shell``) with argv through the daemon at path, on this process's own descriptors.
+    """Run mode (``python``, ``run`` …) with argv through the daemon at path, on this process's own descriptors; see `request`.
 
-    Gives the exit status, or minus the signal that ended the program (`ends.die` passes it on). cwd and env default to this
-    process's own; wait, view: see `request`; daemon_start is the command that starts a daemon that vanished. Only for the main
-    thread: signals are caught meanwhile. Raises NotReadyError when nothing was started, RelayError when the run cannot go on.
+    Gives the exit status, or minus the signal that ended the program (`ends.die` passes it on). daemon_start: the command that
+    starts a daemon that vanished. Only for the main thread. Raises NotReadyError (nothing was started), RelayError.
     """
     to = {"project": project, "machine": machine}
     asked = request(mode, argv, argv0=argv0, cwd=cwd, env=env, barrier=barrier, wait=wait, view=view, **to)

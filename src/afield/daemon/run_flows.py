@@ -1,4 +1,4 @@
-"""A run's standard input on its way from the client to the program: queue, credit, and what may have to be said again. No I/O of its own.
+"""What flows between a run's client and its stream: queue, counts, credit, and what may have to be said again. No I/O of its own.
 
 Rules: bytes wait here only as long as the stream takes no more; the client may send one window more than the program has taken.
 """
@@ -79,3 +79,24 @@ class RunInput:
         credit = self._taken_before + total + run_wire.WINDOW
         more, self.credit = credit > self.credit, max(credit, self.credit)
         return more
+
+
+class RunOutput:
+    """Output and errors of the program: bytes that the client was sent, and those it has written out."""
+
+    def __init__(self, out: int = 0, err: int = 0) -> None:
+        self._sent = [out, err]
+        self._written = [out, err]
+
+    def frame(self, data: memoryview, *, err: bool) -> bytes:
+        """Give the frame that brings them."""
+        self._sent[err] += len(data)
+        return run_wire.head(b"e" if err else b"o", len(data)) + data
+
+    def written(self, out: int, err: int) -> int:
+        """Take the client's totals; gives how many bytes more that are. Raises ProtocolError when it cannot have them."""
+        if not (self._written[0] <= out <= self._sent[0] and self._written[1] <= err <= self._sent[1]):
+            raise ProtocolError(f"acknowledged {out}/{err} bytes, sent {self._sent[0]}/{self._sent[1]}")
+        count = out + err - sum(self._written)
+        self._written = [out, err]
+        return count
