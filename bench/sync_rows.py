@@ -2,13 +2,12 @@
 
 Rules: every round runs all programs one after the other, so noise of the machine meets all. A live change counts from
 before the first system call that makes it until afield knows that both sides are equal; an edit until inotify at the
-place tells an observer of the new file. A one-shot begins with no link and no worker.
+place tells an observer of the new file. A one-shot begins with no daemon's session, no link and no worker here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
 import shutil
@@ -196,21 +195,27 @@ async def _folders(stand: Stand, live: Live, scale: Scale, other: Path) -> list[
 
 
 def _restart(stand: Stand, scale: Scale, where: tuple[Path, Path, Path], other: Path) -> list[Row]:
-    """No change, from nothing: dial, agent, both scans, comparison."""
+    """No change, from nothing here: dial, scans, comparison. The agent there kept its worker, or is gone as well."""
 
     async def again() -> float:
         began = time.perf_counter()
-        live = Live(stand, *where, keep=True)
-        try:
-            async with live:
-                await live.session.flush()
-                return time.perf_counter() - began
-        finally:
-            with contextlib.suppress(OSError):
-                await live.link.close(quit_agent=True)
+        async with Live(stand, *where, keep=True) as live:
+            await live.session.flush()
+            return time.perf_counter() - began
 
-    times: dict[str, list[float]] = {"afield": [], "rsync": []}
-    for _ in range(scale.rounds):
-        times["afield"].append(asyncio.run(again()))
-        times["rsync"].append(timed(lambda: stand.rsync(where[0], other, "--delete", "--exclude", ".afield")))
-    return _beside(f"no change, {scale.many:,} files, one-shot after a restart", times, 0.5)
+    async def quit_agent() -> None:
+        link = stand.connection()
+        await link.open()
+        await link.close(quit_agent=True)
+
+    found: list[Row] = []
+    for warm in (True, False):
+        times: dict[str, list[float]] = {"afield": [], "rsync": []}
+        for _ in range(scale.rounds):
+            if not warm:
+                asyncio.run(quit_agent())
+            times["afield"].append(asyncio.run(again()))
+            times["rsync"].append(timed(lambda: stand.rsync(where[0], other, "--delete", "--exclude", ".afield")))
+        what = "one-shot after a restart" + ("" if warm else ", the agent gone as well")
+        found += _beside(f"no change, {scale.many:,} files, {what}", times, 0.5)
+    return found

@@ -88,6 +88,10 @@ class Stand:
         self.count += 1
         return self.top / f"{kind}-{self.count}"
 
+    def connection(self) -> Connection:
+        """A link to it, not yet open."""
+        return Connection(plugins.transport_for("ssh://box", {"ssh": self.ssh}))
+
     def quiet(self, command: str, **env: str) -> None:
         """Run a shell command that has to succeed."""
         subprocess.run(command, shell=True, check=True, capture_output=True, env={**os.environ, **env})
@@ -121,7 +125,7 @@ class Live:
 
     def __init__(self, stand: Stand, here: Path, there: Path, store: Path, *, keep: bool = False) -> None:
         self.here, self.there, self.keep = here, there, keep
-        self.link = Connection(plugins.transport_for("ssh://box", {"ssh": stand.ssh}))
+        self.link = stand.connection()
         chosen = Settings(
             os.fsencode(here), os.fsencode(there), "ssh://box", str(store), ask_bytes=1 << 50, ask_files=1 << 50
         )
