@@ -14,6 +14,7 @@ import os
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ ONE, HUNDRED, SYNC, JOINED = (
     "with a sync of {:,} files",
     "joined by a second login, with that sync",
 )
+REST = 2.0  # s: the worker gives freed memory back a second after its work
 LISTEN = "0A"  # the state of a listening socket in /proc/net/tcp (proc(5))
 
 
@@ -103,11 +105,13 @@ def one_round(files: int) -> dict[str, Taken]:
             found[name] = taken(project.home)
         project.afield("up", "--yes")
         project.afield("run", "true")
+        time.sleep(REST)
         found[SYNC.format(files)] = taken(project.home)
         project.afield("down")
         project.stop_daemon()
         project.afield("up")
         project.afield("run", "true")
+        time.sleep(REST)
         found[JOINED] = taken(project.home)
     return found
 

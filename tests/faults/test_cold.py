@@ -79,9 +79,13 @@ def test_a_sync_comes_up_over_the_login_that_was_begun(cold):
     assert dials(cold) == before + 1
 
 
-def test_a_place_that_does_not_answer_is_explained(cold):
+@pytest.mark.parametrize("words", [["--no-sync"], []])
+def test_a_place_that_does_not_answer_is_explained(cold, words):
+    cold.afield("run", "true")
+    cold.afield("down")  # it was synced: next time this side begins before the link is there
+    cold.afield("daemon", "stop", "--force")
     cold.box.stop()
-    done = cold.afield("run", "--no-sync", "true", check=False)
+    done = cold.afield("run", *words, "true", check=False)
     assert done.returncode == 255
     assert "ssh://gpu1" in done.stderr
     assert "hint: " in done.stderr
