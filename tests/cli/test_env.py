@@ -20,6 +20,9 @@ pytestmark = [
 ]
 NEWEST = os.path.realpath(list(pythons.found().values())[-1])
 
+# The environment's name as the interpreter's own pyvenv.cfg tells it: its prefix is the project's, whichever is in use.
+WHICH = "import sys; print([*open(sys.prefix + '/pyvenv.cfg')][-1].strip())"
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
@@ -49,7 +52,7 @@ def python(world, code):
 def test_create_makes_it_with_a_pip_and_use_writes_one_line(world):
     data = tomllib.loads((world.project / "afield.toml").read_text())
     assert data["machines"]["gpu1"]["env"] == "ml"
-    assert python(world, "import sys; print(sys.prefix)").endswith("/envs/ml")
+    assert python(world, WHICH).endswith(" = ml")
     assert "pip" in world.afield("run", "--no-sync", "pip", "--version").stdout
 
 
@@ -59,14 +62,14 @@ def test_the_shim_follows(world):
     world.afield("env", "use", "ml")
     assert os.stat(world.shim).st_mtime > 1
     done = subprocess.run(
-        [world.shim, "-c", "import sys; print(sys.prefix)"],
+        [world.shim, "-c", WHICH],
         cwd=world.project,
         env=world.env,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.strip().endswith("/envs/ml")
+    assert done.stdout.strip().endswith(" = ml")
 
 
 def test_list_marks_the_one_in_use(world):
@@ -148,14 +151,14 @@ def test_diff_compares_with_the_environment_here(world):
 
 def test_remove_takes_it_out_of_the_settings(world):
     world.afield("env", "create", "short", "--python", NEWEST, "--no-pip", "--use")
-    assert python(world, "import sys; print(sys.prefix)").endswith("/envs/short")
+    assert python(world, WHICH).endswith(" = short")
     world.afield("env", "remove", "short")
     assert "env" not in tomllib.loads((world.project / "afield.toml").read_text())["machines"]["gpu1"]
-    assert not python(world, "import sys; print(sys.prefix)").endswith("/envs/short")
+    assert not python(world, WHICH).endswith(" = short")
     world.afield("env", "use", "ml")
-    assert python(world, "import sys; print(sys.prefix)").endswith("/envs/ml")
+    assert python(world, WHICH).endswith(" = ml")
     world.afield("env", "use", "--none")
-    assert not python(world, "import sys; print(sys.prefix)").endswith("/envs/ml")
+    assert not python(world, WHICH).endswith(" = ml")
     world.afield("env", "use", "ml")
 
 

@@ -381,8 +381,7 @@ def relay(
     """Run mode (``python``, ``run`` or ``shell``) with argv through the daemon at path, on this process's own descriptors.
 
     Gives the exit status, or minus the signal that ended the program (`ends.die` passes it on). cwd and env default to this
-    process's own; daemon_start is the command that starts a daemon that vanished. Only for the main thread: signals are caught
-    meanwhile. Raises NotReadyError when nothing was started, RelayError when the run cannot go on.
+    process's own; daemon_start starts a daemon that vanished. Only for the main thread. Raises NotReadyError, RelayError.
     """
     to = {"project": project, "machine": machine}
     asked = request(mode, argv, argv0=argv0, cwd=cwd, env=env, barrier=barrier, view=view, **to)
