@@ -210,7 +210,8 @@ def pytest_runtest_logreport(report):
 def pytest_sessionfinish(session):
     path = session.config.getoption("--tools-report", None)
     if path and not hasattr(session.config, "workerinput"):
-        Path(path).write_text(json.dumps(OUTCOMES, indent=1) + "\n")
+        known = json.loads(Path(path).read_text()) if os.path.exists(path) else {}
+        Path(path).write_text(json.dumps({**known, **OUTCOMES}, indent=1) + "\n")
 
 
 @pytest.fixture
@@ -228,6 +229,12 @@ def tools(far_host, way):
             yield Tools(world, far_host.a)
         finally:
             world.close()
+
+
+@pytest.fixture
+def mirror(tools):
+    """The sources of the far environment are here."""
+    tools.world.afield("mirror", "sync")
 
 
 def set_way(path, way):

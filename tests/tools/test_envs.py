@@ -31,7 +31,7 @@ def test_uv_run(tools, way):
     assert done.stdout == "a\n"
 
 
-def test_uv_pip_list(tools, way):
+def test_uv_pip_list(tools, mirror, way):
     done = tools.tool("uv", "pip", "list", "--python", tools.python, "--format", "json")
     assert "numpy" in {row["name"] for row in json.loads(done.stdout)}
 

@@ -20,10 +20,10 @@ def test_jedi_completes_from_what_is_installed_there(tools, way):
     assert "zeros" in lines[1]
 
 
-def test_jedi_goes_to_a_file_that_is_here(tools, way):
+def test_jedi_goes_to_a_file_that_is_here(tools, mirror, way):
     tools.write("ask.py", CODE)
     lines = tools.run(tools.env["PATH"].split(":")[0] + "/python", "ask.py", tools.python).stdout.splitlines()
-    (path,) = eval(lines[2])
+    path = eval(lines[2])[0]
     with open(path) as file:
         assert "class Coverage" in file.read()
 
@@ -97,7 +97,7 @@ def test_jedi_language_server_here(tools, way):
 
 
 def test_jedi_language_server_there(tools, way):
-    with Server(tools, tools.python, "-m", "jedi_language_server.cli") as server:
+    with Server(tools, tools.python, "-c", "from jedi_language_server.cli import cli; cli()") as server:
         uri = server.open(tools, {}, "import numpy\nnumpy.zer\nimport helper\nhelper.func\n")
         tools.write("helper.py", "def func():\n    pass\n")
         found = server.ask(

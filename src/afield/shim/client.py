@@ -80,8 +80,7 @@ class _Relay:
                         raise NotReadyError("the daemon is not ready") from None
                     self._resume()
         except ends.Over as over:
-            if over.status in (-signal.SIGPIPE, -signal.SIGHUP) and self._run_id and self._over is None:
-                # Without a last word the daemon takes it that we were killed outright, and does the same there.
+            if over.status in (-signal.SIGPIPE, -signal.SIGHUP) and self._run_id and self._over is None:  # a last word
                 self._put(b"s", bytes([ends.ON_WIRE.get(-over.status, -over.status)]))
                 self._flush()
             self._terminal.leave_raw()

@@ -1,0 +1,123 @@
+"""What surrounds a run: ports that are named or listened on, shared forwards, environments that travel."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from afield.daemon import near_ports, venvs
+from afield.daemon.run_ports import SharedPorts
+from afield.daemon.run_wire import RunRequest
+from afield.errors import PortError
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        (b"--port=8765", {8765}),
+        (b"127.0.0.1:5678", {5678}),
+        (b"5678", {5678}),
+        (b"12", set()),
+        (b"99999", set()),
+        (b"1.2345", set()),
+        (b"a12345678", set()),
+    ],
+)
+def test_numbers_that_may_be_ports_are_found(word, found):
+    assert near_ports.numbers([word]) == found
+
+
+def test_a_named_port_brings_the_others_of_its_owner():
+    code = (
+        "import socket,sys\nmade=[socket.create_server(('127.0.0.1',0)) for _ in range(2)]\n"
+        "print(*[s.getsockname()[1] for s in made], flush=True)\nsys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        first, second = (int(word) for word in owner.stdout.readline().split())
+        assert near_ports.named([b"--connect", b"127.0.0.1:%d" % first]) == {first, second}
+        owner.stdin.close()
+    assert near_ports.named([b"%d" % first]) == set()
+
+
+def test_a_port_of_this_process_is_never_carried():
+    with socket.create_server(("127.0.0.1", 0)) as own:
+        assert near_ports.named([b"%d" % own.getsockname()[1]]) == set()
+
+
+class Forward:
+    def __init__(self, port, log):
+        self.port, self.log = port, log
+
+    async def start(self):
+        if self.port == 1111:
+            raise PortError("taken")
+        self.log.append(("start", self.port))
+
+    async def stop(self):
+        self.log.append(("stop", self.port))
+
+
+def test_runs_share_a_forward_and_the_last_one_ends_it():
+    async def scenario():
+        log = []
+        ports = SharedPorts(lambda port, reverse: Forward(port, log))
+        assert await ports.take(2222, "a", reverse=False)
+        assert await ports.take(2222, "b", reverse=False)
+        assert not await ports.take(2222, "c", reverse=True)
+        assert not await ports.take(1111, "a", reverse=False)
+        await ports.give_back(2222, "a", reverse=False)
+        assert log == [("start", 2222)]
+        await ports.give_back(2222, "b", reverse=False)
+        assert log == [("start", 2222), ("stop", 2222)]
+
+    asyncio.run(scenario())
+
+
+def run(argv0, *argv, project):
+    return RunRequest("python", argv0, project, "", project, "", 0, 0, b"", tuple(argv), {})
+
+
+def test_the_environment_of_the_interpreter_and_one_that_is_made_travel(tmp_path):
+    project = os.fsencode(tmp_path)
+    for name in (b"/.venv", b"/.afield"):
+        os.makedirs(project + name + b"/bin")
+        with open(project + name + b"/pyvenv.cfg", "w"):
+            pass
+    shim = project + b"/.afield/bin/python"
+    assert venvs.named(run(project + b"/.venv/bin/python", project=project), project) == [project + b"/.venv"]
+    assert venvs.named(run(shim, project=project), project) == []
+    assert venvs.named(run(shim, b"-m", b"venv", b"--clear", b"made", project=project), project) == [project + b"/made"]
+    assert venvs.named(run(shim, b"-Im", b"virtualenv", b"/elsewhere", project=project), project) == []
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return file.read().hex(), 0o644
+
+
+def test_entries_come_back_only_below_the_environment_and_never_through_a_link(tmp_path):
+    top = os.fsencode(tmp_path / "v")
+    os.mkdir(top)
+    os.symlink(os.fsencode(tmp_path), top + b"/out")
+    tree = venvs.Tree(top, top, venvs.entries(top, digest))
+    new = venvs.Entry("f", b"x".hex(), 0o755)
+    assert venvs.apply(tree, b"bin/tool", new, b"x", digest)
+    assert os.stat(top + b"/bin/tool").st_mode & 0o777 == 0o755
+    for path in (b"../a", b"out/a", b"/a", b"a/../../b", b""):
+        assert not venvs.apply(tree, path, new, b"x", digest)
+    assert sorted(os.listdir(tmp_path)) == ["v"]
+
+
+def test_what_changed_here_meanwhile_stays(tmp_path):
+    top = os.fsencode(tmp_path)
+    with open(top + b"/a", "w") as file:
+        file.write("1")
+    tree = venvs.Tree(top, top, venvs.entries(top, digest))
+    with open(top + b"/a", "w") as file:
+        file.write("mine")
+    assert not venvs.apply(tree, b"a", venvs.Entry("f", b"2".hex(), 0o644), b"2", digest)
+    assert not venvs.apply(tree, b"a", None, b"", digest)
+    assert os.path.exists(top + b"/a")
