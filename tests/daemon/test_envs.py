@@ -13,6 +13,8 @@ from afield.errors import AfieldError
 from afield.wheels.download import bundled_pips
 
 NEWEST = os.path.realpath(list(pythons.found().values())[-1])
+# The environment's name, as the interpreter's own settings tell it.
+SETTINGS = "import sys; print([*open(sys.prefix + '/pyvenv.cfg')][-1].strip())"
 
 
 @pytest.fixture
@@ -57,8 +59,21 @@ def test_a_made_environment_is_run_in_when_the_settings_name_it(linked):
     code = "import sys, os; print(sys.prefix, os.environ['VIRTUAL_ENV'], os.environ['PATH'].split(':')[0])"
     status, out = run(linked, ["-c", code])
     assert status == 0
-    assert out.split() == [made["path"], made["path"], made["path"] + "/bin"]
+    # In the twin it stands at the project's interpreter.
+    seen = linked.here + "/.afield"
+    assert out.split() == [seen, seen, seen + "/bin"]
+    assert run(linked, ["-c", SETTINGS]) == (0, "prompt = ml\n")
     assert linked.ask("env-list")["use"] == made["path"]
+    status, out = run(linked, ["sh", "-c", "command -v python"], mode="run")
+    assert out.strip() == seen + "/bin/python"
+
+
+def test_a_made_environment_is_run_in_where_there_is_no_twin(linked):
+    made = linked.ask("env-create", name="ml", python=NEWEST)["env"]
+    settings(linked, 'env = "ml"\nway = "translated"\n')
+    code = "import sys, os; print(sys.prefix, os.environ['VIRTUAL_ENV'], os.environ['PATH'].split(':')[0])"
+    status, out = run(linked, ["-c", code])
+    assert (status, out.split()) == (0, [made["path"], made["path"], made["path"] + "/bin"])
     status, out = run(linked, ["sh", "-c", "command -v python"], mode="run")
     assert out.strip() == made["path"] + "/bin/python"
 
@@ -89,7 +104,7 @@ def test_an_environment_that_went_behind_our_back_is_noticed_at_the_second_run(l
 def test_a_venv_of_the_project_there_is_used_by_its_folder(linked):
     subprocess.run([NEWEST, "-I", "-m", "venv", "--without-pip", f"{linked.there}/.venv"], check=True)
     settings(linked, 'env = ".venv"\n')
-    assert run(linked, ["-c", "import sys; print(sys.prefix)"]) == (0, f"{linked.there}/.venv\n")
+    assert run(linked, ["-c", SETTINGS]) == (0, "prompt = .venv\n")
 
 
 def test_setup_lines_hold_for_python_and_run(linked):
@@ -178,7 +193,7 @@ def test_a_python_without_venv_makes_one_by_hand(linked):
     made = linked.ask("env-create", name="ml", python=f"{linked.place}/.pyenv/versions/bare")["env"]
     assert made["broken"] is None
     settings(linked, 'env = "ml"\n')
-    assert run(linked, ["-c", "import sys; print(sys.prefix)"]) == (0, made["path"] + "\n")
+    assert run(linked, ["-c", SETTINGS]) == (0, "prompt = ml\n")
 
 
 def test_a_conda_there_is_asked_to_make_one(linked):

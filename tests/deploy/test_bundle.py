@@ -78,7 +78,7 @@ def test_size_stands_before_the_data():
 
 def test_bundle_that_grew_too_large_is_refused():
     with pytest.raises(InternalError, match="at most"):
-        _ = pack({BOOT: os.urandom(LARGEST)}).data
+        _ = pack({BOOT: os.urandom(2 * LARGEST)}).data
 
 
 def test_nothing_local_travels():

@@ -137,7 +137,11 @@ def far_host(tmp_path_factory):
         pytest.skip(reason)
     if not (HERE / "bin" / "python").exists() or not (FAR / "bin" / "python").exists():
         pytest.skip("the tools are not installed: make tools")
-    made = Lab(tmp_path_factory.mktemp("lab"), base=base_of(os.environ.get("PYTEST_XDIST_WORKER", "t"))).up()
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "a").mkdir()
+    prefix = Path(os.path.realpath(FAR / "bin" / "python")).parents[1]
+    (folder / "a" / "shown").write_text(f"/srv/far-lib\t{FAR}/lib\n/srv/python\t{prefix}\n")
+    made = Lab(folder, base=base_of(os.environ.get("PYTEST_XDIST_WORKER", "t"))).up()
     try:
         prepare(made.a)
         yield made
@@ -152,9 +156,8 @@ def prepare(host):
     version = subprocess.run([base, "-V"], capture_output=True, text=True, check=True).stdout.split()[1]
     script = f"""
         set -e
-        mkdir -p {FAR_THERE}/bin {FAR_THERE}/lib /srv/python
-        mount --bind {FAR}/lib {FAR_THERE}/lib
-        mount --bind {prefix} /srv/python
+        mkdir -p {FAR_THERE}/bin {FAR_THERE}/lib
+        mount --bind /srv/far-lib {FAR_THERE}/lib
         ln -sf /srv/python/bin/{base.name} {FAR_THERE}/bin/python
         ln -sf python {FAR_THERE}/bin/python3
         ln -sf python {FAR_THERE}/bin/{base.name}

@@ -38,6 +38,7 @@ class View:
         self.told = told
         self.folders: "List[Any]" = kept["folders"]
         self.marks: "List[Any]" = kept["marks"]
+        self.program: "Optional[List[Any]]" = kept["program"]
         self.made: "List[Any]" = kept["made"]
         self.commands: "Optional[List[bytes]]" = kept["commands"]
         self.known: "Dict[bytes, Any]" = dict(kept["known"])
@@ -53,7 +54,8 @@ class View:
 
     def enter(self) -> "None":
         """Become a process of this view; for a forked child only. Raises OSError; ESTALE: what it shows was replaced."""
-        if [mark_of(folder) for folder, _ in self.folders] != self.marks[: len(self.folders)]:
+        gone = self.program is not None and mark_of(self.program[0]) != self.program[1]
+        if gone or [mark_of(folder) for folder, _ in self.folders] != self.marks[: len(self.folders)]:
             raise OSError(116, "")  # ESTALE
         kinds = (namespaces.NEW_MOUNTS,)
         if len(self.namespaces) == 3:
@@ -325,7 +327,8 @@ def make(wanted: "Dict[str, Any]", marks: "Optional[List[Any]]") -> "Tuple[Any, 
     begin = monotonic()
     for there, _ in wanted["folders"]:
         os.makedirs(there, exist_ok=True)
-    env = None if wanted["env"] is None else standin.describe(program_of(wanted["env"], wanted["folders"][0][0]))
+    program = None if wanted["env"] is None else program_of(wanted["env"], wanted["folders"][0][0])
+    env = None if program is None else standin.describe(program)
     now = [mark_of(there) for there, _ in wanted["folders"]] + ([env["mark"]] if env is not None else [])
     if marks == now:
         return {"same": True}, []
@@ -344,6 +347,7 @@ def make(wanted: "Dict[str, Any]", marks: "Optional[List[Any]]") -> "Tuple[Any, 
     kept = {
         "folders": [list(pair) for pair in wanted["folders"]],
         "marks": now,
+        "program": None if program is None else [program, mark_of(program)],
         "made": [list(pair) for pair in twin.ground.made],
         "commands": commands,
         "known": known,

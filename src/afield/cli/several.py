@@ -46,8 +46,9 @@ def for_each(
     """Do it for each chosen machine and print what was done; gives the worst exit status.
 
     Of one machine the result is printed as it is and its error raised; of several ``{"machines": {NAME: …}}``. ``again``
-    (of several): whether what was done on one machine may be work for the others; all are then done once more, until
-    nothing is, at most once more than there are machines. ``add`` makes one result of two of a machine.
+    (of several): whether what was done on one machine may be work for the others. All are then done twice, because the live sync
+    may bring something here that no result tells of, and on until nothing is, at most once more than there are machines.
+    ``add`` makes one result of two of a machine.
     """
     project = load_project()
     names = chosen(args, project)
@@ -57,8 +58,8 @@ def for_each(
         return status(done)
     results: dict[str, dict[str, Any]] = {}
     failed: dict[str, AfieldError] = {}
-    for _ in range(len(names) + 1):
-        more = False
+    for times in range(len(names) + 1):
+        more = again is not None and times == 0
         for name in names:
             if name in failed:
                 continue

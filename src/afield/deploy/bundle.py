@@ -46,7 +46,7 @@ class Bundle:
 @functools.lru_cache(maxsize=1)
 def build() -> Bundle:
     """Make the bundle of the installed package; done once per process. Raises OSError when a source cannot be read."""
-    return pack({name: bare(source) for name, source in portable_sources().items()})
+    return pack(portable_sources())
 
 
 def portable_sources() -> dict[str, bytes]:
@@ -71,7 +71,8 @@ def _module(*parts: str) -> str:
 
 
 def pack(sources: dict[str, bytes]) -> Bundle:
-    """Make a bundle of these modules; the boot module must be among them."""
+    """Make a bundle of these modules without their texts (bare.py); the boot module must be among them."""
+    sources = {name: bare(source) for name, source in sources.items()}
     names = (BOOT, *sorted(name for name in sources if name != BOOT))
     index = "".join(f"\n{name} {len(sources[name])}" for name in names)
     payload = b"AFB1" + index.encode("ascii") + b"\n\n" + b"".join(sources[name] for name in names)
