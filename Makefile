@@ -71,7 +71,7 @@ nightly: packages wheel ## the suite with long state machines (AFIELD_STEPS, 100
 
 bench: packages wheel ## measure beside ssh, rsync and the like
 	tools/install.sh $(VENV) dist/*.whl
-	for part in connect exec link agent sync; do $(BIN)/python bench/$$part.py || exit; done
+	for part in connect exec link agent sync large envs shim jobs mirror; do $(BIN)/python bench/$$part.py || exit; done
 
 manual: env ## write the reference pages that say what the code says
 	$(BIN)/python tools/manual.py

@@ -140,6 +140,8 @@ class Host:
         self.folder.mkdir(exist_ok=True)
         script = Path(__file__).with_name("lab_host.sh")
         lower = self.lab.lowers.get(self.name, "/")
+        shown = self.lab.shown.get(self.name, {})
+        (self.folder / "shown").write_text("".join(f"{there}\t{here}\n" for there, here in shown.items()))
         listening = self._listening()
         with open(self.log, "ab") as log:
             spaces = ["unshare", "-m", "-u", "-i", "-p", "--fork", "--kill-child", "--propagation", "private"]
@@ -259,12 +261,13 @@ class Lab:
     """``lab.ssh`` + ``["b", "hostname"]`` is a command line; ``lab.a``, ``lab.b`` and ``lab.c`` are the hosts.
 
     ``lowers`` names another root file system for a host (``{"b": "/path/of/debootstrap"}``); ``shared_home`` gives all hosts one
-    /home, as clusters do.
+    /home, as clusters do; ``shown`` puts folders of this machine at paths of a host (``{"a": {"/srv/x": "/path/here"}}``).
     """
 
-    def __init__(self, folder, *, base="af", lowers=None, shared_home=False):
+    def __init__(self, folder, *, base="af", lowers=None, shared_home=False, shown=None):
         self.folder = Path(folder) / "aflab"
         self.lowers = lowers or {}
+        self.shown = shown or {}
         self._prefix = Prefix(base, folder)
         self.prefix = self._prefix.name
         self.key = self.folder / "id"

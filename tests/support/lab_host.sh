@@ -27,13 +27,12 @@ if [ ! -e "$own/made" ]; then
     cp "$folder/sshd_config" "$root/etc/ssh/sshd_config"
     touch "$own/made"
 fi
-if [ -f "$own/shown" ]; then # folders of this machine, a line each: there, a tab, here
-    tab=$(printf '\t')
-    while IFS=$tab read -r there here; do
-        mkdir -p "$root$there"
-        mount --bind "$here" "$root$there"
-    done < "$own/shown"
-fi
+# Folders of this machine, a line each: there, a tab, here.
+tab=$(printf '\t')
+while IFS=$tab read -r there here; do
+    mkdir -p "$root$there"
+    mount --bind "$here" "$root$there"
+done < "$own/shown"
 # Not chroot: inside one the kernel refuses user namespaces (user_namespaces(7)), and a real host has them.
 mkdir -p "$root/.old"
 cd "$root"

@@ -137,11 +137,10 @@ def far_host(tmp_path_factory):
         pytest.skip(reason)
     if not (HERE / "bin" / "python").exists() or not (FAR / "bin" / "python").exists():
         pytest.skip("the tools are not installed: make tools")
-    folder = tmp_path_factory.mktemp("lab")
-    (folder / "a").mkdir()
     prefix = Path(os.path.realpath(FAR / "bin" / "python")).parents[1]
-    (folder / "a" / "shown").write_text(f"/srv/far-lib\t{FAR}/lib\n/srv/python\t{prefix}\n")
-    made = Lab(folder, base=base_of(os.environ.get("PYTEST_XDIST_WORKER", "t"))).up()
+    shown = {"a": {"/srv/far-lib": FAR / "lib", "/srv/python": prefix}}
+    base = base_of(os.environ.get("PYTEST_XDIST_WORKER", "t"))
+    made = Lab(tmp_path_factory.mktemp("lab"), base=base, shown=shown).up()
     try:
         prepare(made.a)
         yield made
