@@ -7,7 +7,9 @@ import time
 
 import pytest
 
+from afield.files import looking, service
 from afield.files.pending import LONGEST_STEP
+from afield.files.tasks import Task
 from afield.testing.files import FilesWorker, entries, op, put
 from afield.tree.entries import decode_entries
 
@@ -106,6 +108,32 @@ def test_a_barrier_tells_everything_that_happened_before(watched, root):
         assert {b"old/open", b"f", b"d"} <= found
         follow(watched, known, lambda tree: {b"old/open", b"f", b"d", b"d/g"} <= set(tree))
     assert watched.events == []
+
+
+def test_a_barrier_does_not_overtake_a_report_that_is_under_way(root):
+    made = service.Service()
+    task = Task(0)
+    for _ in service.open_root(made, {"root": root, "create": True}, task):
+        pass
+    try:
+        for _ in looking.watch(made, {"on": True}, task):
+            pass
+        for name in (b"/a", b"/b"):
+            write(root + name)
+        made.watch.read()
+        made.watch.pending.due = dict.fromkeys(made.watch.pending.due, 0.0)
+        made.watch.pending.soonest = 0.0
+        task.until = 0.0  # a machine so busy that every slice is over as soon as it began
+        report = made.watch.run(task)
+        assert next(report) is None
+        asked = looking.barrier(made, {}, Task(0))
+        for _ in range(20):
+            assert next(asked) is None
+        told = {path for event in report if event is not None for path in event[1]["paths"]}
+        assert told == {b"a", b"b"}
+        assert [event for event in asked if event is not None] == []
+    finally:
+        made.close()
 
 
 def test_a_checkout_of_thousands_of_files_is_a_few_records(root):

@@ -23,6 +23,26 @@ def test_a_save_arrives_without_asking(pair, wait_for, source):
     asyncio.run(body())
 
 
+@pytest.mark.parametrize("source", ["here", "there"])
+def test_a_file_whose_second_link_goes_arrives_with_one_flush(pair, tmp_path, source):
+    """As programs save that link and unlink: the times of the file change once more, and no event tells of it."""
+    target = "there" if source == "here" else "here"
+
+    async def body():
+        async with pair.up() as session:
+            for turn in range(3):
+                written = tmp_path / f"written {turn}"
+                written.write_text(f"turn {turn}")
+                async with session._lock:
+                    os.link(written, pair.side(source) / f"x{turn}")
+                    await session.picture.side(source).barrier()
+                    written.unlink()
+                await session.flush()
+                assert (pair.side(target) / f"x{turn}").read_text() == f"turn {turn}"
+
+    asyncio.run(body())
+
+
 def test_flush_carries_both_ways_and_is_quiet_afterwards(pair):
     async def body():
         async with pair.up() as session:

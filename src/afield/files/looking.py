@@ -197,6 +197,10 @@ def barrier(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generat
     service.need_root()
     if service.watch is not None:
         service.watch.read()
+        while service.watch is not None and service.watch.reporting:
+            # A report that began before took paths and has not told of them all: this one must not overtake it.
+            yield None
+    if service.watch is not None:
         for event in service.watch.run(task, everything=True):
             yield event
     return {}

@@ -53,6 +53,7 @@ class Watch:
         self.layered = probe.is_layered(kind)
         self.network = probe.is_network(kind) or self.layered
         self.kept = Kept()
+        self.reporting = 0  # reports that are under way: what they took is not told yet
         self.stale = False
         self.not_before = 0.0
         self.ready = False
@@ -216,6 +217,14 @@ class Watch:
 
     def run(self, task: "Any", everything: "bool" = False) -> "Iterator[Optional[Event]]":
         """Report what is due (``everything``: all that is known, after a full look); yields events and None."""
+        self.reporting += 1
+        try:
+            for event in self._run(task, everything):
+                yield event
+        finally:
+            self.reporting -= 1
+
+    def _run(self, task: "Any", everything: "bool") -> "Iterator[Optional[Event]]":
         if self.polling.folders and (everything or monotonic() >= self.polling.next):
             for change in self.polling.run(task, everything and not self.layered):
                 if change is None:

@@ -323,7 +323,8 @@ def _note_failures(picture: Picture, plan: Plan, failed: Iterable[tuple[str, Res
             bad.add(result.op["to"])
         elif result.op["op"] == "copy":
             picture.sent.add(path)
-        refused = result.outcome == "refused"
+        # It moved under our hands at the target, or at the source: a second link that went changes a file's times without an event.
+        refused = result.outcome == "refused" or (result.error is not None and result.error.code == "file-changed")
         if result.outcome == "lost" or picture.problems.add(side, path, result.error, now, refused=refused):
             picture.pending.add(path)
     if len(picture.problems):
