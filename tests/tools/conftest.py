@@ -49,7 +49,7 @@ LOST = {
     **{
         (name, "translated"): FAR_PATHS
         for name in (
-            *("test_mypy", "test_pyright", "test_ty", "test_pyrefly", "test_jedi_goes_to_a_file_that_is_here"),
+            *("test_mypy", "test_pyright", "test_pyrefly", "test_jedi_goes_to_a_file_that_is_here"),
             *(
                 "test_jedi_language_server_there",
                 "test_adapter_there_as_a_module",
