@@ -4,6 +4,7 @@ Rules: nothing outside the named folders, no symlink is followed, and never a ho
 goes when the agent ends, because its lock is in it.
 """
 
+import errno
 import os
 import stat
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 # What the starter and the code cache write; other things may live in the same folder when the place is this machine.
 OURS = (".bundle", ".code", ".tmp")
+# Of a removal in which somebody puts something meanwhile: once is the usual case, and nobody does it for ever.
+TRIES = 5
 
 
 def checked(path: "bytes") -> "bytes":
@@ -43,12 +46,25 @@ def clean(cache: "str", folders: "List[bytes]") -> "List[bytes]":
         if not stat.S_ISDIR(status.st_mode):
             os.unlink(folder)
         else:
-            import shutil
-
-            shutil.rmtree(folder)
+            _remove_tree(folder)
         removed.append(folder)
         _remove_default_parent(folder)
     return removed
+
+
+def _remove_tree(folder: "bytes") -> "None":
+    """Remove a folder, with what somebody (a view that is being made) puts there meanwhile. Raises OSError."""
+    import shutil
+
+    for left in reversed(range(TRIES)):
+        try:
+            shutil.rmtree(folder)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT) or not left:
+                raise
+            if not os.path.lexists(folder):
+                return
 
 
 def _remove_default_parent(folder: "bytes") -> "None":

@@ -102,6 +102,11 @@ class Way:
         return TRANSLATED
 
     async def _make_view(self, there: bytes, local: bytes) -> str:
+        connection = self._target.place.connection
+        if self._target.session is not None and await connection.call("stat", {"path": there}, timeout=SECONDS) is None:
+            # What the sync has not found or made, maybe a disk that is not mounted, is not made for a view either.
+            self.reasons[TWIN] = "the project's folder is not there"
+            return TRANSLATED
         found = self._target.mapping_target()
         home = await self._target.place.home()
         found = found.at_home(home)
