@@ -4,11 +4,11 @@ import contextlib
 import http.server
 import json
 import os
-import signal
 import subprocess
 import threading
 
 import pytest
+from jobs import end_all, job, wait_end
 
 from afield.agent import gpus, jobdir
 from afield.errors import DiskFull, ProcessError
@@ -24,20 +24,7 @@ esac
 @pytest.fixture
 def base(home):
     yield os.path.join(home, ".local/share/afield/jobs")
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
-                if f"AFIELD_HOME={home}".encode() in file.read():
-                    os.kill(int(name), signal.SIGKILL)
-
-
-def job(agent, *argv, tty=None, env=None, **wish):
-    process = {"argv": [os.fsencode(item) for item in argv], "cwd": None, "env": env or {}, "tty": tty}
-    return agent.call("job-start", process=process, **wish)
-
-
-def wait_end(agent, state):
-    return agent.open(do="job", job=state["id"], follow=True, quiet=True, result=True).wait_closed().messages[-1]
+    end_all(home)
 
 
 def output(agent, state):

@@ -1,12 +1,12 @@
 """Jobs at a real agent: they need it only to be started and looked at."""
 
-import contextlib
 import os
 import signal
 import stat
 import time
 
 import pytest
+from jobs import end_all, job, view, wait_end
 
 from afield.errors import NoSuchProcess, ProcessError
 
@@ -14,27 +14,7 @@ from afield.errors import NoSuchProcess, ProcessError
 @pytest.fixture
 def base(home):
     yield os.path.join(home, ".local/share/afield/jobs")
-    # A job outlives its agent, so a test that failed must not leave one.
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
-                if f"AFIELD_HOME={home}".encode() in file.read():
-                    os.kill(int(name), signal.SIGKILL)
-
-
-def job(agent, *argv, tty=None, env=None, **wish):
-    words = [os.fsencode(item) for item in argv]
-    process = {"argv": words, "cwd": None, "env": env or {}, "tty": tty}
-    return agent.call("job-start", process=process, **wish)
-
-
-def view(agent, state, **fields):
-    return agent.open(do="job", job=state["id"], **fields)
-
-
-def wait_end(agent, state):
-    stream = view(agent, state, follow=True, quiet=True, result=True)
-    return stream.wait_closed().messages[-1]
+    end_all(home)
 
 
 def find(agent, state):
