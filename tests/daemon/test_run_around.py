@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from afield.daemon import near_ports, venvs
-from afield.daemon.run_ports import SharedPorts
+from afield.daemon import near_ports, run_ports, venvs
+from afield.daemon.run_ports import RunPorts, SharedPorts
 from afield.daemon.run_wire import RunRequest
 from afield.errors import PortError
 
@@ -74,6 +74,61 @@ def test_runs_share_a_forward_and_the_last_one_ends_it():
         assert log == [("start", 2222), ("stop", 2222)]
 
     asyncio.run(scenario())
+
+
+class Taken(Forward):
+    """Of a number that somebody has until ``free`` is set; stopping takes a while."""
+
+    def __init__(self, port, log, free):
+        super().__init__(port, log)
+        self.free = free
+
+    async def start(self):
+        if not self.free.is_set():
+            raise PortError("taken")
+        self.free.clear()
+        await super().start()
+
+    async def stop(self):
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await super().stop()
+        self.free.set()
+
+
+def test_a_number_that_is_being_given_back_is_waited_for():
+    async def scenario():
+        log, free = [], asyncio.Event()
+        free.set()
+        ports = SharedPorts(lambda port, reverse: Taken(port, log, free))
+        assert await ports.take(2222, "a", reverse=False)
+        back = asyncio.ensure_future(ports.give_back(2222, "a", reverse=False))
+        await asyncio.sleep(0)
+        assert await ports.take(2222, "b", reverse=False)
+        assert log == [("start", 2222), ("stop", 2222), ("start", 2222)]
+        await back
+
+    asyncio.run(scenario())
+
+
+def test_a_number_that_was_taken_is_reached_when_it_is_free(monkeypatch):
+    async def scenario():
+        log, free = [], asyncio.Event()
+        ports = RunPorts(SharedPorts(lambda port, reverse: Taken(port, log, free)))
+        ports.listening([2222])
+        while not ports._again:
+            await asyncio.sleep(0)
+        assert log == []
+        free.set()
+        while not log:
+            await asyncio.sleep(0.001)
+        assert log == [("start", 2222)]
+        ports.close()
+        while len(log) < 2:
+            await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(run_ports, "AGAIN", 0.001)
+    asyncio.run(asyncio.wait_for(scenario(), 20))
 
 
 def run(argv0, *argv, project):

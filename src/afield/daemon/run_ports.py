@@ -15,6 +15,10 @@ from afield.link.forward import End, Forward, LocalForward, RemoteForward
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+# Seconds until a number that was taken here is tried again, and how often: whoever chose it may hold it for another moment;
+# where both sides are one machine it is taken for good.
+AGAIN, TRIES = 0.25, 20
+
 
 class SharedPorts:
     """The forwards of one place. ``make(port, reverse)`` gives one that is not started."""
@@ -22,6 +26,7 @@ class SharedPorts:
     def __init__(self, make: Callable[[int, bool], Any]) -> None:
         self._make = make
         self._held: dict[tuple[int, bool], tuple[asyncio.Future[Any], list[object]]] = {}
+        self._stopping: dict[int, asyncio.Future[Any]] = {}
 
     async def take(self, port: int, user: object, *, reverse: bool) -> bool:
         """Make a port reachable for user; False when its number is taken."""
@@ -38,6 +43,9 @@ class SharedPorts:
         return started is not None
 
     async def _start(self, port: int, *, reverse: bool) -> Any:
+        while (stopping := self._stopping.get(port)) is not None:
+            # A kernel that is restarted listens on the numbers of the one before.
+            await asyncio.wait({stopping})
         forward = self._make(port, reverse)
         try:
             await forward.start()
@@ -54,9 +62,15 @@ class SharedPorts:
         held[1].remove(user)
         if not held[1]:
             del self._held[key]
-            forward = await held[0]
-            if forward is not None:
-                await forward.stop()
+            stopping = self._stopping[port] = asyncio.ensure_future(_stop(held[0]))
+            stopping.add_done_callback(lambda _: self._stopping.pop(port, None))
+            await asyncio.shield(stopping)
+
+
+async def _stop(starting: asyncio.Future[Any]) -> None:
+    forward = await starting
+    if forward is not None:
+        await forward.stop()
 
 
 def shared(place: Any) -> SharedPorts:
@@ -80,6 +94,8 @@ class RunPorts:
     def __init__(self, ports: SharedPorts) -> None:
         self._shared = ports
         self._open: set[tuple[int, bool]] = set()
+        self._wanted: set[int] = set()
+        self._again = 0
         self._over = False
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -90,17 +106,24 @@ class RunPorts:
 
     def listening(self, ports: list[int]) -> None:
         """Hear which ports the program listens on now."""
-        self._spawn(self._follow({port for port in ports if isinstance(port, int) and 0 < port < 65536}))
+        self._wanted = {port for port in ports if isinstance(port, int) and 0 < port < 65536}
+        self._again = 0
+        self._spawn(self._follow())
 
-    async def _follow(self, ports: set[int]) -> None:
+    async def _follow(self) -> None:
         async with self._turn:
             if self._over:
                 return
             before = {port for port, reverse in self._open if not reverse}
-            for port in before - ports:
+            for port in before - self._wanted:
                 await self._drop(port, reverse=False)
-            for port in ports - before:
+            for port in self._wanted - before:
                 await self._add(port, reverse=False)
+            missing = any((port, False) not in self._open for port in self._wanted)
+        if missing and self._again < TRIES:
+            self._again += 1
+            await asyncio.sleep(AGAIN)
+            self._spawn(self._follow())
 
     async def _add(self, port: int, *, reverse: bool) -> None:
         if await self._shared.take(port, self, reverse=reverse):
