@@ -9,7 +9,10 @@ import pytest
 
 from afield.files import looking, service
 from afield.files.pending import LONGEST_STEP
+from afield.files.roots import Root
+from afield.files.rules import Rules
 from afield.files.tasks import Task
+from afield.files.watch import Watch
 from afield.testing.files import FilesWorker, entries, op, put
 from afield.tree.entries import decode_entries
 
@@ -167,6 +170,49 @@ def test_ignored_paths_are_not_told_and_an_ignore_file_makes_an_overflow(watched
     assert value["paths"] == [b"seen"]
     watched.request("barrier")
     assert watched.events == []
+
+
+def told_of(worker):
+    return {path for name, value in worker.events if name == "changed" for path in value["paths"]}
+
+
+@pytest.mark.parametrize("by", ["the worker", "a save", "a write"])
+def test_what_a_new_ignore_file_leaves_out_is_never_told(watched, root, by):
+    for number in range(20):
+        name = b"runs%d" % number
+        text = b"".join(b"runs%d/\n" % each for each in range(number + 1))
+        if by == "the worker":
+            known = watched.tree()
+            ((outcome, *_),) = watched.apply([put(b".gitignore", text, known.get(b".gitignore"))], [text])
+            assert outcome == "ok"
+        elif by == "a save":
+            write(root + b"/.gitignore.tmp", text)
+            os.rename(root + b"/.gitignore.tmp", root + b"/.gitignore")
+        else:
+            write(root + b"/.gitignore", text)
+        os.mkdir(root + b"/" + name)
+        write(root + b"/" + name + b"/m")
+        write(root + b"/seen%d" % number)
+        if number % 2:
+            time.sleep(0.01)
+    watched.request("barrier")
+    assert not [path for path in told_of(watched) if path.startswith(b"runs")]
+    assert "overflow" in [name for name, _ in watched.events]
+    watched.events.clear()
+    write(root + b"/seen")
+    watched.request("barrier")
+    assert told_of(watched) == {b"seen"}
+
+
+def test_many_ignore_files_do_not_take_more_than_half_of_the_time(root):
+    watch = Watch(Root(root, create=True), Rules)
+    try:
+        now = time.monotonic()
+        watch.restarted = (now, 3.0)
+        watch.done(b"d/.gitignore", None)
+        assert (watch.sees_all, watch.deadline()) == (False, now + 3.0)
+    finally:
+        watch.close()
 
 
 def test_what_the_worker_applied_is_not_told(watched, root):

@@ -1,7 +1,8 @@
 """Tells what changed below a root, with what stands there now: inotify, polling, or both  [P].
 
 Rules: a change is never lost silently: what may have been missed is an ``overflow``; a folder is watched before it is
-listed; ignored paths and what this worker applied itself are not reported. When to report is in ``pending.py``.
+listed; ignored paths and what this worker applied itself are not reported; once an ignore file changed nothing is reported
+by the old rules, the watch begins anew. When to report is in ``pending.py``.
 """
 
 import errno
@@ -11,11 +12,11 @@ from time import monotonic
 from afield.errors import AfieldError
 from afield.files import probe
 from afield.files.parking import Kept
-from afield.files.pending import Pending
+from afield.files.pending import NEW_FILE, QUIET, REMOVED, Pending
 from afield.files.polling import Polling
 from afield.files.rules import VENV_MARK, Rules
 from afield.files.scan import Scan, entry_of
-from afield.tree.entries import encode_entries
+from afield.files.telling import changed
 from afield.tree.ignore import FILE_NAMES
 from afield.tree.paths import parents
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 FORMAT, IS_FOLDER, IS_FILE = 0o170000, 0o040000, 0o100000
 # Forgetting what we did ourselves costs a few needless reports, remembering costs memory: about 20 MB here.
 OWN_LIMIT = 100000
-# A record holds 1 MiB, and each path may be in it twice.
-PART, NAMES = 4000, 200 << 10
 RULE_FILES = frozenset(FILE_NAMES + (VENV_MARK,))
 
 
@@ -56,6 +55,7 @@ class Watch:
         self.reporting = 0  # reports that are under way: what they took is not told yet
         self.stale = False
         self.not_before = 0.0
+        self.restarted = (0.0, 0.0)  # when the last restart ended, and how long it took
         self.ready = False
         self.told = (0, 0)
         self.use_inotify = use_inotify
@@ -132,6 +132,8 @@ class Watch:
         if len(self.own) >= OWN_LIMIT:
             self.own.clear()
         self.own[path] = folder if stat is None else stat
+        if path.rpartition(b"/")[2] in RULE_FILES:
+            self._rules_change(monotonic())
         if self.polling.folders:
             self.polling.warm(path.rpartition(b"/")[0], monotonic())
 
@@ -152,7 +154,8 @@ class Watch:
                 continue
             self.kept.touched(path, bool(mask & words.ISDIR))
             if name in RULE_FILES:
-                self.kept.rules_changed = True
+                self._rules_event(mask, now)
+                continue
             if mask & words.MOVED_FROM:
                 leaving[cookie] = path
             if mask & words.ISDIR:
@@ -171,6 +174,21 @@ class Watch:
                 self._created(path, now)
             elif mask & words.ATTRIB:
                 self.pending.touched(path, now)
+
+    def _rules_event(self, mask: "int", now: "float") -> "None":
+        """An ignore file changes: begin anew as soon as it is whole, and report nothing by the old rules until then."""
+        from afield.files import inotify as words
+
+        wait = QUIET if mask & (words.CREATE | words.MODIFY) else NEW_FILE
+        if mask & (words.DELETE | words.MOVED_FROM):
+            wait = REMOVED
+        self._rules_change(now + (0.0 if mask & (words.CLOSE_WRITE | words.MOVED_TO) else wait))
+
+    def _rules_change(self, when: "float") -> "None":
+        # Many ignore files in a large tree: no more than half of the time goes into beginning anew.
+        ended, took = self.restarted
+        self.stale = self.kept.rules_changed = True
+        self.not_before = max(when, ended + took)
 
     def _folder_event(self, path: "bytes", mask: "int", now: "float", old: "Optional[bytes]") -> "None":
         from afield.files import inotify as words
@@ -231,11 +249,13 @@ class Watch:
                     yield None
                 else:
                     self._polled(*change)
-        paths = self.pending.take(monotonic(), everything)
-        for event in self._report(paths, task):
-            yield event
-        self.root.forget()
+        if not self.stale:
+            paths = self.pending.take(monotonic(), everything)
+            for event in self._report(paths, task):
+                yield event
+            self.root.forget()
         if self.stale:
+            # What was due is found by who scans after the overflow, by the rules of then.
             for event in self._restart(task):
                 yield event
             return
@@ -246,6 +266,8 @@ class Watch:
     def _polled(self, path: "bytes", is_folder: "bool", is_gone: "bool") -> "None":
         if self.rules.decided(path, is_folder):
             return
+        if path.rpartition(b"/")[2] in RULE_FILES:
+            self._rules_change(monotonic())
         if is_gone and is_folder:
             self.polling.remove_below(path)
         # The last look was long ago: there is no writer or rename to wait for that would not show in the next pass.
@@ -263,8 +285,10 @@ class Watch:
         self.polling.folders.clear()
         self.rules = self.new_rules()
         self._open()
+        began = monotonic()
         for event in self.start(task):
             yield event
+        self.restarted = (monotonic(), monotonic() - began)
         yield "overflow", {}
 
     def _report(self, paths: "List[bytes]", task: "Any") -> "Iterator[Optional[Event]]":
@@ -275,8 +299,6 @@ class Watch:
         for path in paths:
             if path.startswith(covered):
                 continue  # inside a folder that will be listed as a whole
-            if path.rpartition(b"/")[2] in RULE_FILES:
-                self.stale = True
             try:
                 found = self.root.lstat(path)
             except (FileNotFoundError, NotADirectoryError):
@@ -360,38 +382,3 @@ class Watch:
 def own_mark(entry: "Any") -> "Any":
     """Give what ``Watch.own`` holds for an entry that we made ourselves."""
     return True if entry.node.kind == "d" else tuple(entry.stat)
-
-
-def changed(pairs: "List[Any]", absent: "List[bytes]", folder: "Optional[bytes]" = None) -> "Iterator[Event]":
-    """Give the ``changed`` events, each far below a record; ``folder``: the first one replaces all below it.
-
-    What came and what is gone are said in one event where they fit, else what is gone comes first.
-    """
-    parts = list(cut(pairs, pair_weight))
-    together = len(parts) == 1 and len(pairs) + len(absent) <= PART
-    if not together or sum(map(pair_weight, pairs)) + sum(map(len, absent)) > NAMES:
-        for some in cut(absent, len):
-            yield "changed", {"paths": some, "entries": encode_entries([]), "absent": some}
-        absent = []
-    for place, part in enumerate(parts):
-        paths = [folder] if folder is not None and place == 0 else [path for path, _ in part]
-        yield "changed", {"paths": paths + absent, "entries": encode_entries(part), "absent": absent}
-
-
-def pair_weight(pair: "Any") -> "int":
-    """Give the bytes of names in an entry."""
-    return len(pair[0]) + len(pair[1].node.content or b"")
-
-
-def cut(items: "List[Any]", weight: "Callable[[Any], int]") -> "Iterator[List[Any]]":
-    """Cut a list into lists of at most PART items and about NAMES bytes."""
-    part: "List[Any]" = []
-    total = 0
-    for item in items:
-        total += weight(item)
-        part.append(item)
-        if len(part) >= PART or total >= NAMES:
-            yield part
-            part, total = [], 0
-    if part:
-        yield part
