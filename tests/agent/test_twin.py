@@ -109,6 +109,16 @@ def test_more_is_shown_while_programs_run(place, local, home):
     del uid
 
 
+def test_folder_that_is_missing_is_made_only_when_asked(place, local):
+    agent, there, _ = place
+    gone = os.path.dirname(there) + b"/unmounted/work"
+    with pytest.raises(NoView, match="unmounted/work is not there") as caught:
+        agent.call("view", folders=[[there, local], [gone, local + b"2"]], make=False)
+    assert caught.value.details["missing"] is True
+    assert not os.path.exists(os.path.dirname(gone))
+    assert agent.call("view", folders=[[there, local]], make=False)["view"]
+
+
 def test_view_of_a_replaced_folder_is_refused_and_made_anew(place, local):
     agent, there, uid = place
     view = agent.call("view", folders=[[there, local]])

@@ -83,6 +83,8 @@ def test_a_place_whose_disk_is_gone_after_a_cut_is_not_made_anew(world):
     (world.root / "unmounted").rename(world.there)
     (world.project / "f0").write_text("again")
     world.afield("sync")
+    # Meanwhile there was nothing that a view could show: it is tried again.
+    assert world.afield("python", "-c", "import os; print(os.getcwd())").stdout == f"{world.project}\n"
     assert (world.there / "f0").read_text() == "again"
     shutil.rmtree(world.there)
     refused = world.afield("sync", check=False)

@@ -54,13 +54,13 @@ class Twin:
                 raise UnsuitableError("%s does not exist there" % os.fsdecode(there))
             folder = shown if os.path.isdir(there) else os.path.dirname(shown)
             self.ground.prepare(folder, [path for path in needed if not _moves_along(path, self.folders)])
-        if self.env is not None:
-            standin.make_usual(self.env)
 
     def build(self) -> "None":
         """Make the view and enter it; ``descriptors`` are user (twice) and mount namespace, or the mount namespace. Raises RefusedError."""
         user, group = os.getuid(), os.getgid()
         as_root = self.leave(user, group)
+        if self.env is not None:
+            standin.make_usual(self.env)
         try:
             self._mount()
         except OSError as error:

@@ -113,6 +113,8 @@ class Views:
     def _made(self, name: "bytes", told: "Any", fds: "List[int]", failure: "Optional[AfieldError]") -> "None":
         maker = self._making.pop(name)
         answer = None
+        if failure is None and told.get("missing") is not None:
+            failure = NoView("%s is not there" % os.fsdecode(told["missing"]), missing=True)
         if failure is None:
             if told.get("same"):
                 view = self._views[name] = self._views.pop(name)  # the youngest
@@ -294,7 +296,7 @@ def check_wanted(args: "Dict[str, Any]") -> "Dict[str, Any]":
     folders = check_pairs(args["folders"])
     if not folders:
         raise ProtocolError("expected the project's folder, got none")
-    return {"folders": folders, "env": args["env"], "binds": check_pairs(args["binds"])}
+    return {"folders": folders, "env": args["env"], "binds": check_pairs(args["binds"]), "make": args["make"]}
 
 
 def name_of(wanted: "Dict[str, Any]") -> "bytes":
@@ -326,7 +328,10 @@ def make(wanted: "Dict[str, Any]", marks: "Optional[List[Any]]") -> "Tuple[Any, 
 
     begin = monotonic()
     for there, _ in wanted["folders"]:
-        os.makedirs(there, exist_ok=True)
+        if wanted["make"]:
+            os.makedirs(there, exist_ok=True)
+        elif not os.path.isdir(there):
+            return {"missing": there}, []
     program = None if wanted["env"] is None else program_of(wanted["env"], wanted["folders"][0][0])
     env = None if program is None else standin.describe(program)
     now = [mark_of(there) for there, _ in wanted["folders"]] + ([env["mark"]] if env is not None else [])

@@ -4,8 +4,9 @@
     same        the folder there is at the path here: nothing to do
     translated  arguments and environment are mapped with care; what tools say about files names the paths there
 
-Rules: asked once for a link and kept until the settings, the environment or the agent changes; ``auto`` takes the first that works, a
-way that was named and does not work is an error. What must not go in: how a view is made (agent), what a tool loses (costs).
+Rules: asked once for a link and kept until the settings, the environment or the agent changes (not while the project's folder is
+missing there); ``auto`` takes the first that works, a way that was named and does not work is an error. A twin is simply made: only when
+that fails the place is asked why. What must not go in: how a view is made (agent), what a tool loses (costs).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Way:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._connection: Any = None
+        self._listening: Any = None
         self._resolving: asyncio.Task[None] | None = None
         self.forget()
 
@@ -58,7 +60,7 @@ class Way:
             if self._resolving is None or self._resolving.done():
                 self._resolving = asyncio.ensure_future(self._resolve())
             await asyncio.shield(self._resolving)
-            if not self.pending:
+            if self.name is not None:
                 return
 
     def resolve_soon(self) -> None:
@@ -74,24 +76,25 @@ class Way:
         mark = self._mark
         target, wanted = self._target, self._target.machine.way
         connection = target.place.connection
-        if self._connection is not connection:
+        if self._listening is not connection:
             connection.on_new_session.append(self.forget)
+            self._listening = connection
         there, local = await target.there(), os.fsencode(target.folder)
-        name = TRANSLATED
-        if wanted != TRANSLATED:
+        name, missing = TRANSLATED, False
+        if wanted in (AUTO, TWIN):
+            name, missing = await self._make_view(there, local)
+        if name == TRANSLATED != wanted and not missing:
             told = await connection.call("ways", {"there": there, "local": local}, timeout=SECONDS)
-            self.reasons = {each: str(told[each]["why"]) for each in (TWIN, SAME) if told[each]["why"]}
-            if wanted in (AUTO, TWIN) and told["twin"]["ok"]:
-                name = await self._make_view(there, local)
-            if name == TRANSLATED and wanted in (AUTO, SAME):
+            self.reasons.update({each: str(told[each]["why"]) for each in (TWIN, SAME) if told[each]["why"]})
+            if wanted in (AUTO, SAME):
                 name = self._look_at_same(told)
-            if wanted not in (AUTO, name):
-                raise NoView(
-                    f"{target.machine.name} cannot run this project with way = {wanted!r}: {self.reasons.get(wanted, 'not possible')}",
-                    hint='write way = "auto" in afield.toml; `afield doctor` says what each way costs',
-                )
+        if wanted not in (AUTO, name):
+            raise NoView(
+                f"{target.machine.name} cannot run this project with way = {wanted!r}: {self.reasons.get(wanted, 'not possible')}",
+                hint='write way = "auto" in afield.toml; `afield doctor` says what each way costs',
+            )
         if self._mark is mark:  # else the settings changed meanwhile
-            self._connection = connection
+            self._connection = None if missing else connection
             self.name = name
 
     def _look_at_same(self, told: dict[str, Any]) -> str:
@@ -101,25 +104,22 @@ class Way:
             self.reasons[SAME] = f'possible with folder = "{self._target.folder}" in afield.toml'
         return TRANSLATED
 
-    async def _make_view(self, there: bytes, local: bytes) -> str:
-        connection = self._target.place.connection
-        if self._target.session is not None and await connection.call("stat", {"path": there}, timeout=SECONDS) is None:
-            # What the sync has not found or made, maybe a disk that is not mounted, is not made for a view either.
-            self.reasons[TWIN] = "the project's folder is not there"
-            return TRANSLATED
+    async def _make_view(self, there: bytes, local: bytes) -> tuple[str, bool]:
+        """Give the way, and whether there is no folder to show."""
         found = self._target.mapping_target()
         home = await self._target.place.home()
         found = found.at_home(home)
         python = found.python or b"python3"
         more = [[far, here] for here, far in found.more]
-        args = {"folders": [[there, local], *more], "env": python, "binds": []}
+        # What the sync has not found or made, maybe a disk that is not mounted, is not made for a view either.
+        args = {"folders": [[there, local], *more], "env": python, "binds": [], "make": self._target.session is None}
         try:
             self.view = await self._target.place.connection.call("view", args, timeout=SECONDS)
         except NoView as error:
             self.reasons[TWIN] = error.text
-            return TRANSLATED
+            return TRANSLATED, bool(error.details.get("missing"))
         self._env = python
-        return TWIN
+        return TWIN, False
 
     def target(self, known: mapping.Target) -> mapping.Target:
         """Give the target as this way sees it: in a twin everything there is named as here."""
