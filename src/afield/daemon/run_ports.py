@@ -115,10 +115,9 @@ class RunPorts:
             if self._over:
                 return
             before = {port for port, reverse in self._open if not reverse}
-            for port in before - self._wanted:
-                await self._drop(port, reverse=False)
-            for port in self._wanted - before:
-                await self._add(port, reverse=False)
+            # All at once: who connects to one of a kernel's ports expects the others, and what is told to nobody is lost.
+            await asyncio.gather(*(self._drop(port, reverse=False) for port in before - self._wanted))
+            await asyncio.gather(*(self._add(port, reverse=False) for port in self._wanted - before))
             missing = any((port, False) not in self._open for port in self._wanted)
         if missing and self._again < TRIES:
             self._again += 1
