@@ -11,11 +11,14 @@ def states(rows):
 
 def test_every_way_is_costed_and_a_twin_costs_nothing():
     assert states(checkup.way("twin", "auto", {}, None)) == ["ok"]
-    for name in ("same", "translated"):
+    for name, state in (("same", "ok"), ("translated", "warn")):
         rows = checkup.way(name, "auto", {"twin": "a user namespace: no"}, None)
-        assert set(states(rows)) == {"warn"}
+        assert set(states(rows)) == {state}
         assert [row.text for row in rows if row.name == "lost"] == list(checkup.COSTS[name])
         assert "no twin: a user namespace: no" in rows[0].text
+    (paths, lost) = checkup.way("same", "auto", {"stand-in": "X belongs to something else there"}, None)
+    assert (paths.state, lost.state) == ("ok", "warn")
+    assert "X belongs to something else there" in lost.text
     assert states(checkup.way(None, "twin", {}, "cannot")) == ["fail"]
 
 

@@ -182,7 +182,7 @@ def pytest_addoption(parser):
 
 
 def pytest_generate_tests(metafunc):
-    if "way" in metafunc.fixturenames:
+    if "way" in metafunc.fixturenames and not metafunc.definition.get_closest_marker("parametrize"):
         wanted = metafunc.config.getoption("--ways")
         metafunc.parametrize("way", WAYS if wanted == "all" else wanted.split(","), indirect=True)
 

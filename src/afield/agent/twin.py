@@ -164,15 +164,18 @@ class Twin:
 
     def check(self) -> "Dict[str, bytes]":
         """Start the interpreter in the view, and give where it believes to be. Raises RefusedError when that is somewhere else."""
-        python = self.at + b"/bin/python"
-        code = (
-            "import os,sys; os.write(1, b'\\0'.join(map(os.fsencode, (sys.executable, sys.prefix, sys.base_prefix))))"
-        )
-        told = output_of([python, b"-I", b"-c", code.encode("ascii")])
-        words = told.split(b"\0")
-        if words != [python, self.at, self.at + b"/base"]:
-            raise RefusedError("the interpreter does not find itself there: %.300r" % (told,))
-        return {"executable": words[0], "prefix": words[1], "base": words[2]}
+        return found_itself(self.at)
+
+
+def found_itself(at: "bytes") -> "Dict[str, bytes]":
+    """Start the interpreter of the environment at ``at``, and give where it believes to be. Raises RefusedError when that is somewhere else."""
+    python = at + b"/bin/python"
+    code = "import os,sys; os.write(1, b'\\0'.join(map(os.fsencode, (sys.executable, sys.prefix, sys.base_prefix))))"
+    told = output_of([python, b"-I", b"-c", code.encode("ascii")])
+    words = told.split(b"\0")
+    if words != [python, at, at + b"/base"]:
+        raise RefusedError("the interpreter does not find itself there: %.300r" % (told,))
+    return {"executable": words[0], "prefix": words[1], "base": words[2]}
 
 
 def show_more(pairs: "Pairs") -> "List[Any]":

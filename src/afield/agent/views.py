@@ -1,6 +1,7 @@
 """The views that an agent holds: made by need, entered by the programs that run in them, widened while they live  [P].
 
-A view is three descriptors (namespaces), no process: it ends with the agent or when it is let go. Making, widening and probing run in
+A view is three descriptors (namespaces), no process: it ends with the agent or when it is let go; one without namespaces is an environment
+that stands on the disk (``ondisk``). Making, widening and probing run in
 forked children, for they change the namespaces of whoever does it; a child hands its descriptors over a socket (SCM_RIGHTS, unix(7)).
 Rules: the name of a view follows from what it shows, so asking twice gives one; one whose folders or interpreter were replaced at the
 place is made anew. What must not go in: what a view looks like (twin, standin, ground).
@@ -14,6 +15,7 @@ from afield.agent.helpers import in_child, leave_agent
 from afield.agent.loop import READ
 from afield.agent.pumps import close_quietly
 from afield.agent.signals import c_signal
+from afield.agent.viewwork import make, mark_of, widen
 from afield.errors import AfieldError, NoSuchView, NoView, ProtocolError
 from afield.wire.values import decode, encode
 
@@ -42,6 +44,7 @@ class View:
         self.made: "List[Any]" = kept["made"]
         self.commands: "Optional[List[bytes]]" = kept["commands"]
         self.known: "Dict[bytes, Any]" = dict(kept["known"])
+        self.on_disk: "bool" = kept["disk"]
         self.bin_folder = fds.pop() if self.commands else -1
         self.namespaces = fds
         self.bound: "List[Any]" = []
@@ -55,6 +58,7 @@ class View:
     def enter(self) -> "None":
         """Become a process of this view; for a forked child only. Raises OSError; ESTALE: what it shows was replaced."""
         gone = self.program is not None and mark_of(self.program[0]) != self.program[1]
+        gone = gone or (self.on_disk and not os.path.exists(self.told["python"]))
         if gone or [mark_of(folder) for folder, _ in self.folders] != self.marks[: len(self.folders)]:
             raise OSError(116, "")  # ESTALE
         kinds = (namespaces.NEW_MOUNTS,)
@@ -70,7 +74,7 @@ class View:
         close_quietly(*self.namespaces)
         if self.bin_folder >= 0:
             close_quietly(self.bin_folder)
-        self.namespaces = []
+        self.namespaces, self.bin_folder = [], -1
         remove_made(self.made)
 
 
@@ -138,6 +142,8 @@ class Views:
     def bind(self, name: "bytes", pairs: "List[Any]", done: "Callable[[Any, Optional[AfieldError]], Any]") -> "None":
         """Show more files and folders in a living view. Raises NoSuchView, ProtocolError."""
         view = self.get(name)
+        if view.on_disk:
+            raise NoView("nothing can be shown there without a view of its own")
         pairs = [pair for pair in check_pairs(pairs) if pair not in view.bound]
         if not pairs:
             done({"bound": 0}, None)
@@ -160,7 +166,7 @@ class Views:
     def ended(self, view: "View") -> "None":
         """Count it out; bring the commands that it installed to the environment."""
         view.running -= 1
-        if view.bin_folder >= 0 and view.namespaces and view.bin_mark() != view.seen and not self._gathering:
+        if view.bin_folder >= 0 and view.bin_mark() != view.seen and not self._gathering:
             self._gather(view)
 
     def _gather(self, view: "View") -> "None":
@@ -173,7 +179,12 @@ class Views:
         self._gathering = True
 
         def work() -> "Any":
-            commands.carry(folder)
+            if view.on_disk:
+                from afield.agent import ondisk
+
+                ondisk.carry(commands, folder)
+            else:
+                commands.carry(folder)
             return [[name, mark] for name, mark in commands.known.items()]
 
         def done(value: "Any", failure: "str") -> "None":
@@ -296,7 +307,13 @@ def check_wanted(args: "Dict[str, Any]") -> "Dict[str, Any]":
     folders = check_pairs(args["folders"])
     if not folders:
         raise ProtocolError("expected the project's folder, got none")
-    return {"folders": folders, "env": args["env"], "binds": check_pairs(args["binds"]), "make": args["make"]}
+    return {
+        "folders": folders,
+        "env": args["env"],
+        "binds": check_pairs(args["binds"]),
+        "make": args["make"],
+        "disk": args["disk"],
+    }
 
 
 def name_of(wanted: "Dict[str, Any]") -> "bytes":
@@ -304,85 +321,4 @@ def name_of(wanted: "Dict[str, Any]") -> "bytes":
     import hashlib
 
     pairs = [[list(pair) for pair in wanted[key]] for key in ("folders", "binds")]
-    return hashlib.sha256(encode([pairs, wanted["env"]])).digest()[:16]
-
-
-def mark_of(path: "bytes") -> "List[int]":
-    """Give what tells a file from the one that replaced it; empty when there is none."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return []
-    return [status.st_dev, status.st_ino]
-
-
-# ---- in the children
-
-
-def make(wanted: "Dict[str, Any]", marks: "Optional[List[Any]]") -> "Tuple[Any, List[int]]":
-    """Make a view, or tell that the one with these marks is as it should be. Raises what says why not."""
-    from time import monotonic
-
-    from afield.agent import standin
-    from afield.agent.twin import Twin
-
-    begin = monotonic()
-    for there, _ in wanted["folders"]:
-        if wanted["make"]:
-            os.makedirs(there, exist_ok=True)
-        elif not os.path.isdir(there):
-            return {"missing": there}, []
-    program = None if wanted["env"] is None else program_of(wanted["env"], wanted["folders"][0][0])
-    env = None if program is None else standin.describe(program)
-    now = [mark_of(there) for there, _ in wanted["folders"]] + ([env["mark"]] if env is not None else [])
-    if marks == now:
-        return {"same": True}, []
-    twin = Twin(wanted["folders"], env, wanted["binds"])
-    twin.plan()
-    twin.build()
-    fds, known, commands = list(twin.descriptors), [], None
-    told: "Dict[str, Any]" = {"python": None, "version": None, "prefix": None, "real": None}
-    if env is not None:
-        told = {"python": twin.check()["executable"], "version": env["version"], "prefix": twin.at, "real": env["bin"]}
-        if twin.commands is not None:
-            commands = [twin.commands.real, twin.commands.shown]
-            fds.append(os.open(twin.at + b"/bin", os.O_RDONLY | os.O_CLOEXEC))
-            known = [[name, mark] for name, mark in twin.commands.known.items()]
-    told["ms"] = round((monotonic() - begin) * 1000, 1)
-    kept = {
-        "folders": [list(pair) for pair in wanted["folders"]],
-        "marks": now,
-        "program": None if program is None else [program, mark_of(program)],
-        "made": [list(pair) for pair in twin.ground.made],
-        "commands": commands,
-        "known": known,
-    }
-    return {"told": told, "kept": kept}, fds
-
-
-def program_of(name: "bytes", folder: "bytes") -> "bytes":
-    """Give the interpreter's file: a path, or a name that is looked up in PATH; a script is asked. Raises OSError, RefusedError."""
-    from afield.agent.calls import which
-    from afield.agent.spawn import expand
-    from afield.agent.twin import output_of
-
-    found = expand(name) if b"/" in name else which(name)
-    if found is None:
-        raise OSError(2, "there is no %s there" % os.fsdecode(name))
-    with open(found, "rb") as file:
-        is_script = file.read(2) == b"#!"
-    if is_script:  # of pyenv and its kin: it chooses by the folder it stands in
-        code = b"import os, sys; os.write(1, os.fsencode(sys.executable))"
-        found = output_of([found, b"-I", b"-S", b"-c", code], folder)
-    return bytes(found)
-
-
-def widen(view: "View", pairs: "List[Any]") -> "List[Any]":
-    """Show more, in a child; gives the mount points that were made. Raises OSError, UnsuitableError."""
-    from afield.agent.twin import show_more
-
-    user = view.namespaces[:2] if len(view.namespaces) == 3 else view.namespaces
-    kinds = (namespaces.NEW_USER, namespaces.NEW_MOUNTS) if len(user) == 2 else (namespaces.NEW_MOUNTS,)
-    for fd, kind in zip(user, kinds):
-        namespaces.enter(fd, kind)
-    return show_more(pairs)
+    return hashlib.sha256(encode([pairs, wanted["env"], wanted["disk"]])).digest()[:16]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from afield.daemon.way import AUTO, SAME, TRANSLATED, TWIN
+from afield.daemon.way import AUTO, SAME, STAND_IN, TRANSLATED, TWIN
 
 # Bytes: an environment with a deep-learning framework takes 5 GB; less than this and a sync may stop in the middle.
 DISK_WARN: Final = 2_000_000_000
@@ -20,7 +20,7 @@ CLOCK_WARN: Final = 2.0
 # Measured with 88 checks of real tools (docs/explanation/same-paths.md).
 COSTS: Final = {
     TWIN: (),
-    SAME: ("tools here that start what sys.executable names: Python environments tools, poetry, pdm, virtualenv",),
+    SAME: (),
     TRANSLATED: (
         "coverage that is measured there and reported here",
         "a debug adapter that runs here, and debugging of child processes",
@@ -74,7 +74,10 @@ def way(name: str | None, wanted: str, reasons: dict[str, str], error: str | Non
     elif wanted == name != AUTO:
         hint = 'afield.toml asks for it; way = "auto" takes the best'
     why = f"; no twin: {reasons[TWIN]}" if reasons.get(TWIN) else ""
-    rows = [Row("paths", "warn", f"{name}{why}", hint)]
+    rows = [Row("paths", "ok" if name == SAME else "warn", f"{name}{why}", None if name == SAME else hint)]
+    if name == SAME and reasons.get(STAND_IN):
+        lost = "tools here that start what sys.executable names: makers of environments, type checkers, debuggers"
+        rows.append(Row("lost", "warn", f"{lost} ({reasons[STAND_IN]})"))
     if name == TRANSLATED and reasons.get(SAME, "").startswith("possible"):
         rows.append(Row("paths", "warn", f"the same path is {reasons[SAME]}", "choose it before the first sync"))
     return rows + [Row("lost", "warn", text) for text in COSTS[name]]

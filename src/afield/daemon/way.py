@@ -1,7 +1,7 @@
 """Which way a project's paths are the same on both sides of one machine: twin, same path, or translated.
 
     twin        programs there run in a view in which the project stands at its path here; nothing is translated
-    same        the folder there is at the path here: nothing to do
+    same        the folder there is at the path here: only the environment has to stand at .afield, on the disk there
     translated  arguments and environment are mapped with care; what tools say about files names the paths there
 
 Rules: asked once for a link and kept until the settings, the environment or the agent changes (not while the project's folder is
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from afield.daemon.target import Target
 
 AUTO, TWIN, SAME, TRANSLATED = "auto", "twin", "same", "translated"
+# Among the reasons: why the environment does not stand at .afield there.
+STAND_IN = "stand-in"
 # The agent gives up after 30 s; an interpreter on a cold network disk takes seconds.
 SECONDS: Final = 40.0
 # Settings that change while it is found out; more than that is somebody's mistake.
@@ -86,8 +88,9 @@ class Way:
         if name == TRANSLATED != wanted and not missing:
             told = await connection.call("ways", {"there": there, "local": local}, timeout=SECONDS)
             self.reasons.update({each: str(told[each]["why"]) for each in (TWIN, SAME) if told[each]["why"]})
-            if wanted in (AUTO, SAME):
-                name = self._look_at_same(told)
+            if wanted in (AUTO, SAME) and self._look_at_same(told):
+                name = SAME
+                await self._make_stand_in(there, local)
         if wanted not in (AUTO, name):
             raise NoView(
                 f"{target.machine.name} cannot run this project with way = {wanted!r}: {self.reasons.get(wanted, 'not possible')}",
@@ -97,12 +100,19 @@ class Way:
             self._connection = None if missing else connection
             self.name = name
 
-    def _look_at_same(self, told: dict[str, Any]) -> str:
-        if told["same"].get("is"):
-            return SAME
-        if told["same"]["ok"]:
+    def _look_at_same(self, told: dict[str, Any]) -> bool:
+        if not told["same"].get("is") and told["same"]["ok"]:
             self.reasons[SAME] = f'possible with folder = "{self._target.folder}" in afield.toml'
-        return TRANSLATED
+        return bool(told["same"].get("is"))
+
+    async def _make_stand_in(self, there: bytes, local: bytes) -> None:
+        """Without one the program runs with the environment's own paths."""
+        python = self._target.mapping_target().at_home(await self._target.place.home()).python or b"python3"
+        args = {"folders": [[there, local]], "env": python, "make": False, "disk": True}
+        try:
+            self.view = await self._target.place.connection.call("view", args, timeout=SECONDS)
+        except NoView as error:
+            self.reasons[STAND_IN] = error.text
 
     async def _make_view(self, there: bytes, local: bytes) -> tuple[str, bool]:
         """Give the way, and whether there is no folder to show."""
@@ -123,14 +133,14 @@ class Way:
 
     def target(self, known: mapping.Target) -> mapping.Target:
         """Give the target as this way sees it: in a twin everything there is named as here."""
-        if self.name != TWIN or self.view is None:
+        if self.view is None:
             return known
         local = os.fsencode(self._target.folder)
         return known._replace(
             there=local,
             python=bytes(self.view["python"]),
             active=_moved(known.active, self.view),
-            more=tuple((here, here) for here, _ in known.more),
+            more=tuple((here, here) for here, _ in known.more) if self.name == TWIN else known.more,
             view=bytes(self.view["view"]),
         )
 

@@ -100,7 +100,13 @@ CALLS: "Dict[str, Dict[str, Field]]" = {
     "envs": {"roots": _may(BYTES_LIST, [])},
     "env-packages": {"prefix": _must(BYTES), "version": _may(TEXT)},
     "ways": {"there": _must(BYTES), "local": _must(BYTES)},
-    "view": {"folders": _must(LIST), "env": _may(BYTES), "binds": _may(LIST, []), "make": _may(BOOL, True)},
+    "view": {
+        "folders": _must(LIST),
+        "env": _may(BYTES),
+        "binds": _may(LIST, []),
+        "make": _may(BOOL, True),
+        "disk": _may(BOOL, False),
+    },
     "view-bind": {"view": _must(BYTES), "binds": _must(LIST)},
     "env-remove": {"prefix": _must(BYTES), "keep": _may(BYTES_LIST, []), "foreign": _may(BOOL, False)},
     "job-start": {

@@ -1,0 +1,120 @@
+"""What a child does that makes or widens a view for the agent: look, mount or build, and tell what it looked at  [P].
+
+Rules: a view is made anew when what it shows was replaced, which its marks tell. What must not go in: what a view looks like (twin,
+standin, ondisk), who holds it (views).
+"""
+
+import os
+
+from afield.agent import namespaces
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional, Tuple
+
+    from afield.agent.views import View
+
+STANDIN_PYTHON = b"/.afield/bin/python"
+
+
+def mark_of(path: "bytes") -> "List[int]":
+    """Give what tells a file from the one that replaced it; empty when there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return []
+    return [status.st_dev, status.st_ino]
+
+
+def make(wanted: "Dict[str, Any]", marks: "Optional[List[Any]]") -> "Tuple[Any, List[int]]":
+    """Make a view, or tell that the one with these marks is as it should be. Raises what says why not."""
+    from time import monotonic
+
+    from afield.agent import standin
+    from afield.agent.twin import Twin
+
+    begin = monotonic()
+    for there, _ in wanted["folders"]:
+        if wanted["make"]:
+            os.makedirs(there, exist_ok=True)
+        elif not os.path.isdir(there):
+            return {"missing": there}, []
+    program = None if wanted["env"] is None else program_of(wanted["env"], wanted["folders"][0][0])
+    env = None if program is None else standin.describe(program)
+    now = [mark_of(there) for there, _ in wanted["folders"]] + ([env["mark"]] if env is not None else [])
+    stands = not wanted["disk"] or os.path.exists(wanted["folders"][0][1] + STANDIN_PYTHON)
+    if marks == now and stands:
+        return {"same": True}, []
+    if wanted["disk"]:
+        return _make_on_disk(wanted, program, env, now)
+    twin = Twin(wanted["folders"], env, wanted["binds"])
+    twin.plan()
+    twin.build()
+    fds, known, commands = list(twin.descriptors), [], None
+    told: "Dict[str, Any]" = {"python": None, "version": None, "prefix": None, "real": None}
+    if env is not None:
+        told = {"python": twin.check()["executable"], "version": env["version"], "prefix": twin.at, "real": env["bin"]}
+        if twin.commands is not None:
+            commands = [twin.commands.real, twin.commands.shown]
+            fds.append(os.open(twin.at + b"/bin", os.O_RDONLY | os.O_CLOEXEC))
+            known = [[name, mark] for name, mark in twin.commands.known.items()]
+    told["ms"] = round((monotonic() - begin) * 1000, 1)
+    kept = {
+        "folders": [list(pair) for pair in wanted["folders"]],
+        "marks": now,
+        "program": None if program is None else [program, mark_of(program)],
+        "made": [list(pair) for pair in twin.ground.made],
+        "commands": commands,
+        "known": known,
+        "disk": False,
+    }
+    return {"told": told, "kept": kept}, fds
+
+
+def _make_on_disk(wanted: "Dict[str, Any]", program: "Any", env: "Any", marks: "List[Any]") -> "Tuple[Any, List[int]]":
+    """As ``make``, without a view: the project is where it should be shown already."""
+    from afield.agent import ondisk
+
+    folder = wanted["folders"][0][1]
+    found, bin_folder, commands = ondisk.build(folder, env)
+    told = {"python": found["executable"], "version": env["version"], "prefix": found["prefix"], "real": env["bin"]}
+    kept = {
+        "folders": [[folder, folder]],
+        "marks": marks,
+        "program": [program, mark_of(program)],
+        "made": [],
+        "commands": None if commands is None else [commands.real, commands.shown],
+        "known": [] if commands is None else [[name, mark] for name, mark in commands.known.items()],
+        "disk": True,
+    }
+    if commands is None:
+        os.close(bin_folder)
+    return {"told": told, "kept": kept}, [] if commands is None else [bin_folder]
+
+
+def program_of(name: "bytes", folder: "bytes") -> "bytes":
+    """Give the interpreter's file: a path, or a name that is looked up in PATH; a script is asked. Raises OSError, RefusedError."""
+    from afield.agent.calls import which
+    from afield.agent.spawn import expand
+    from afield.agent.twin import output_of
+
+    found = expand(name) if b"/" in name else which(name)
+    if found is None:
+        raise OSError(2, "there is no %s there" % os.fsdecode(name))
+    with open(found, "rb") as file:
+        is_script = file.read(2) == b"#!"
+    if is_script:  # of pyenv and its kin: it chooses by the folder it stands in
+        code = b"import os, sys; os.write(1, os.fsencode(sys.executable))"
+        found = output_of([found, b"-I", b"-S", b"-c", code], folder)
+    return bytes(found)
+
+
+def widen(view: "View", pairs: "List[Any]") -> "List[Any]":
+    """Show more, in a child; gives the mount points that were made. Raises OSError, UnsuitableError."""
+    from afield.agent.twin import show_more
+
+    user = view.namespaces[:2] if len(view.namespaces) == 3 else view.namespaces
+    kinds = (namespaces.NEW_USER, namespaces.NEW_MOUNTS) if len(user) == 2 else (namespaces.NEW_MOUNTS,)
+    for fd, kind in zip(user, kinds):
+        namespaces.enter(fd, kind)
+    return show_more(pairs)
