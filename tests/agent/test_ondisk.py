@@ -164,9 +164,10 @@ def test_state_of_the_sync_and_strange_names_stay(home, project):
         assert os.path.isdir(project + b"/.afield/staging/1")
         assert not os.path.islink(project + b"/.afield/staging")
         assert os.path.islink(project + b"/.afield/lib")
+    # An afield that was set up on that machine since.
     os.unlink(project + b"/.afield/bin/python")
-    os.mkdir(project + b"/.afield/bin/python")
-    with pytest.raises(Exception, match=r"bin/python"):
+    command(os.fsdecode(project) + "/.afield/bin", "python", "#!/bin/sh\n")
+    with pytest.raises(UnsuitableError, match=r"bin/python belongs"):
         ondisk.build(project, env)
 
 

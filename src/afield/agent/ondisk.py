@@ -35,9 +35,11 @@ class Record:
                 value = decode(file.read())
         except FileNotFoundError:
             if os.path.lexists(at + b"/pyvenv.cfg") or os.path.lexists(at + b"/bin/python"):
-                raise UnsuitableError("%s belongs to something else there" % os.fsdecode(at)) from None
+                raise _anothers(at) from None
         except Exception:  # a disk that was full: all of it is made again
             value = {}
+        if os.path.lexists(at + b"/bin/python") and not os.path.islink(at + b"/bin/python"):
+            raise _anothers(at)  # a shim that was installed on that machine since
         self.copies: "Dict[bytes, Any]" = dict(value.get("copies") or ())
         self.links: "List[bytes]" = list(value.get("links") or ())
         self.real: "bytes" = value.get("real") or b""
@@ -52,6 +54,10 @@ class Record:
             "commands": [list(pair) for pair in self.commands.items()],
         }
         _write(self.path, encode(value), 0o600)
+
+
+def _anothers(at: "bytes") -> "UnsuitableError":
+    return UnsuitableError("%s/bin/python belongs to something else there" % os.fsdecode(at))
 
 
 def build(folder: "bytes", env: "Dict[str, Any]") -> "Tuple[Dict[str, Any], int, Optional[Commands]]":
