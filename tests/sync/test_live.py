@@ -8,6 +8,16 @@ import subprocess
 
 import pytest
 
+from afield.sync import nearwatch
+
+
+@pytest.fixture(params=["inotify", "watchfiles"])
+def pair(pair, request, monkeypatch):
+    """``watchfiles``: the worker of here is that of a macOS laptop."""
+    if request.param == "watchfiles":
+        monkeypatch.setattr(nearwatch, "library", nearwatch.find_library)
+    return pair
+
 
 @pytest.mark.parametrize("source", ["here", "there"])
 def test_a_save_arrives_without_asking(pair, wait_for, source):

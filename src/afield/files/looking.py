@@ -188,7 +188,7 @@ def new_watch(service: "Service") -> "Watch":
 
     if service.watch is not None:
         service.watch.close()
-    service.watch = Watch(service.need_root(), service.rules, service.use_inotify)
+    service.watch = Watch(service.need_root(), service.rules, service.use_inotify, service.new_events)
     return service.watch
 
 
@@ -196,6 +196,9 @@ def barrier(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generat
     """Verb ``barrier``: report everything that happened until now."""
     service.need_root()
     if service.watch is not None:
+        if service.state is not None:
+            for _ in service.watch.catch_up(service.state.staging_path):
+                yield None
         service.watch.read()
         while service.watch is not None and service.watch.reporting:
             # A report that began before took paths and has not told of them all: this one must not overtake it.

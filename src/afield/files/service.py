@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 class Service:
     """One worker's root and what belongs to it; ``None`` before ``open``."""
 
+    # Makes what tells of changes in place of inotify, where the system has something else; takes the root's path.
+    new_events: "Any" = None
+
     def __init__(self) -> "None":
         self.root: "Optional[Root]" = None
         self.state: "Optional[State]" = None

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
     from afield.files.columns import StatRow
-    from afield.files.inotify import Inotify
     from afield.files.roots import Root
 
     Event = Tuple[str, Dict[str, Any]]
@@ -37,19 +36,22 @@ RULE_FILES = frozenset(FILE_NAMES + (VENV_MARK,))
 
 
 class Watch:
-    """Watches one root; ``new_rules`` makes fresh ignore rules, ``use_inotify`` False forces polling."""
+    """Watches one root; ``new_rules`` makes fresh ignore rules, ``use_inotify`` False forces polling, ``new_events`` takes inotify's place."""
 
-    def __init__(self, root: "Root", new_rules: "Callable[[], Rules]", use_inotify: "bool" = True) -> "None":
+    def __init__(
+        self, root: "Root", new_rules: "Callable[[], Rules]", use_inotify: "bool" = True, new_events: "Any" = None
+    ) -> "None":
         self.root = root
         self.new_rules = new_rules
         self.rules = new_rules()
         self.pending = Pending()
         self.own: "Dict[bytes, Union[StatRow, bool]]" = {}
         self.polling = Polling(root)
-        self.inotify: "Optional[Inotify]" = None
+        self.inotify: "Any" = None  # Inotify, or what new_events made
         kind = probe.file_system(root.path)
         # Events of a layered file system tell of nearly all changes: it is polled as well, but a barrier need not look at all.
-        self.layered = probe.is_layered(kind)
+        self.layered = new_events is not None or probe.is_layered(kind)
+        self.new_events = new_events
         self.network = probe.is_network(kind) or self.layered
         self.kept = Kept()
         self.reporting = 0  # reports that are under way: what they took is not told yet
@@ -63,6 +65,9 @@ class Watch:
 
     def _open(self) -> "None":
         if not self.use_inotify:
+            return
+        if self.new_events is not None:
+            self.inotify = self.new_events(self.root.path)
             return
         try:
             from afield.files.inotify import Inotify
@@ -136,6 +141,12 @@ class Watch:
             self._rules_change(monotonic())
         if self.polling.folders:
             self.polling.warm(path.rpartition(b"/")[0], monotonic())
+
+    def catch_up(self, folder: "bytes") -> "Iterator[None]":
+        """Yield until ``read`` gives all that has happened; ``folder``: where nothing counts. The kernel's own events need no waiting."""
+        if self.new_events is not None and self.inotify is not None:
+            for _ in self.inotify.catch_up(folder):
+                yield None
 
     def read(self) -> "None":
         """Take in the kernel's events that wait."""

@@ -20,6 +20,7 @@ from typing import Protocol
 
 import afield
 from afield.errors import AfieldError, LinkLost, SpawnFailed
+from afield.sync import nearwatch
 
 # Below this many queued bytes more may be produced: two pipes of 1 MiB stay filled, memory stays small.
 HIGH_WATER = 2 << 20
@@ -265,9 +266,11 @@ WORKER_CODE = "import sys; sys.path.append(sys.argv[1]); from afield.files.worke
 async def local_worker(python: str | None = None) -> PipeChannel:
     """Start a files worker on this machine (by ``python``, or by the running one) and give the channel to it.
 
-    Raises SpawnFailed. The worker needs the standard library only, so it starts with ``-I -S``.
+    Raises SpawnFailed. The worker needs the standard library only (and on macOS watchfiles), so it starts with ``-I -S``.
     """
-    argv = [python or sys.executable, "-I", "-S", "-c", WORKER_CODE, SOURCE]
+    library = nearwatch.library() if python is None else None
+    code = [WORKER_CODE, SOURCE] if library is None else [nearwatch.CODE, SOURCE, library]
+    argv = [python or sys.executable, "-I", "-S", "-c", *code]
     try:
         process = subprocess.Popen(  # noqa: ASYNC220 - takes 1-2 ms (vfork); asyncio's own needs a child watcher
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, cwd="/"
