@@ -35,7 +35,7 @@ def test_a_job_runs_in_the_project_and_is_listed(up):
     said = up.afield("python", "-d", "--name", "hi", "hello.py")
     assert "job 1 (hi) runs" in said.stdout
     assert up.afield("wait", "hi", check=False).returncode == 3
-    assert up.afield("logs", "hi").stdout == f"hello {up.there}\n"
+    assert up.afield("logs", "hi").stdout == f"hello {up.project}\n"
     (row,) = jobs(up)
     assert (row["name"], row["exit"], row["argv"]) == ("hi", {"exit": 3}, ["python", "hello.py"])
     assert "exit 3" in up.afield("jobs").stdout

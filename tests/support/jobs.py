@@ -5,10 +5,10 @@ import os
 import signal
 
 
-def job(agent, *argv, tty=None, env=None, **wish):
+def job(agent, *argv, tty=None, env=None, cwd=None, view=None, **wish):
     """Start one; gives its state."""
     words = [os.fsencode(item) for item in argv]
-    process = {"argv": words, "cwd": None, "env": env or {}, "tty": tty}
+    process = {"argv": words, "cwd": cwd, "env": env or {}, "tty": tty, "view": view}
     return agent.call("job-start", process=process, **wish)
 
 

@@ -27,14 +27,19 @@ LOOK_WAIT = 20.0
 
 
 class Later:
-    """The answer of a slow call: work for a child, and what to make of its result here."""
+    """The answer of a slow call: work for a child, and what to make of its result here; keep: descriptors that the work needs."""
 
     def __init__(
-        self, work: "Callable[[], Any]", limit: "float", then: "Callable[[Any], Any]" = lambda value: value
+        self,
+        work: "Callable[[], Any]",
+        limit: "float",
+        then: "Callable[[Any], Any]" = lambda value: value,
+        keep: "Any" = (),
     ) -> "None":
         self.work = work
         self.limit = limit
         self.then = then
+        self.keep = keep
 
 
 class Told:
@@ -62,7 +67,7 @@ class Call(Service):
 
         then = answer.then
         self._helper = in_child(
-            keeper, answer.work, lambda value, failure: self._late(value, failure, then), answer.limit
+            keeper, answer.work, lambda value, failure: self._late(value, failure, then), answer.limit, answer.keep
         )
 
     def _late(self, value: "Any", failure: "str", then: "Callable[[Any], Any]") -> "None":

@@ -7,7 +7,7 @@ import os
 
 from afield.agent import jobdir, records
 from afield.agent.signals import c_signal
-from afield.errors import ProcessError, ProtocolError, from_value
+from afield.errors import NoSuchView, ProcessError, ProtocolError, from_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,11 @@ def job_start(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
     base = jobdir.root(keeper.info)
     for job in wish["after"]:
         jobdir.load(base, job)
-    return Later(lambda: start(keeper.info, wish), START_WAIT, _or_error)
+    view = None if wish["request"]["view"] is None else keeper.views().get(wish["request"]["view"])
+    if view is not None and not view.is_whole():
+        raise NoSuchView("the view there is not what it was", hint="ask for it again")
+    keep = () if view is None else view.descriptors
+    return Later(lambda: start(keeper.info, wish, view), START_WAIT, _or_error, keep)
 
 
 def _or_error(value: "Any") -> "Any":

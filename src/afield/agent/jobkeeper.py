@@ -24,6 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional
 
+    from afield.agent.views import View
+
 LOOK_AFTER = 0.5  # seconds between two looks at the jobs that are waited for
 LOOK_GPU = 10.0  # seconds between two questions to nvidia-smi: it takes up to two
 GRACE = 10.0  # seconds from SIGTERM to SIGKILL: time to write a checkpoint's last bytes
@@ -47,6 +49,7 @@ class JobKeeper:
         state: "Dict[str, Any]",
         wish: "Dict[str, Any]",
         report: "Callable[[Any], Any]",
+        view: "Optional[View]" = None,
     ) -> "None":
         self.base = base
         self.folder = folder
@@ -58,6 +61,7 @@ class JobKeeper:
         self._journal = Writer(folder, state["limit"])
         self._claim: "Optional[gpus.Claim]" = None
         self._request = spawn.Request(wish["request"])
+        self._view = self._request.view = view
         self._pid = 0
         self._master = -1
         self._flows: "List[Inflow]" = []
@@ -81,13 +85,26 @@ class JobKeeper:
         self.door = Door(self.loop, self.folder, self._heard)
         self.loop.sources.append(self)
         self._save()
+        if self._view is not None:
+            self._view.held = None  # the agent's
+            self._view.hold(os.path.join(os.path.dirname(self.base), "views"))
         self._wait()
         self.loop.run()
+        self._leave_view()
         self._journal.close()
         self.door.close()
         if self.state["lingers"]:
             self.state["lingers"] = False
             self._save()
+
+    def _leave_view(self) -> "None":
+        """Bring commands that were installed to the environment, and let go of the view."""
+        if self._view is not None:
+            try:
+                self._view.gather_at_end()
+            except (OSError, AfieldError) as error:
+                os.write(2, ("commands: %s\n" % error).encode("utf-8", "replace"))
+            self._view.close()
 
     def flush(self) -> "None":
         """Tell the clients what came."""

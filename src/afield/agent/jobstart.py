@@ -1,7 +1,7 @@
 """Bring a job into being: its number, its folder, its keeper  [P].
 
 ``start`` runs in a helper child of the agent; the keeper is that one's child, in a session of its own, and nobody's as soon as
-the helper has told what became of it. It shares no descriptor with the agent, so neither end touches the other.
+the helper has told what became of it. It shares no descriptor with the agent but those of a view, so neither end touches the other.
 """
 
 import errno
@@ -16,21 +16,23 @@ from afield.wire.values import decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List
+    from typing import Any, Dict, List, Optional
+
+    from afield.agent.views import View
 
 START_WAIT = 60.0  # seconds until a start counts as hung: a folder on a slow network disk, and nvidia-smi
 LONGEST_NAME = 64
 
 
-def start(info: "Dict[str, Any]", wish: "Dict[str, Any]") -> "Dict[str, Any]":
-    """Start a job and give its state, or ``{"error": value}``. Blocks until it runs, waits or cannot. Raises OSError."""
+def start(info: "Dict[str, Any]", wish: "Dict[str, Any]", view: "Optional[View]" = None) -> "Dict[str, Any]":
+    """Start a job (in a view) and give its state, or ``{"error": value}``. Blocks until it runs, waits or cannot. Raises OSError."""
     base = jobdir.root(info)
     os.makedirs(base, 0o700, exist_ok=True)
     inward, outward = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(inward)
-        keep(base, wish, outward)
+        keep(base, wish, outward, view)
     os.close(outward)
     data = b""
     while True:
@@ -44,14 +46,14 @@ def start(info: "Dict[str, Any]", wish: "Dict[str, Any]") -> "Dict[str, Any]":
     return found
 
 
-def keep(base: "str", wish: "Dict[str, Any]", outward: "int") -> "None":
+def keep(base: "str", wish: "Dict[str, Any]", outward: "int", view: "Optional[View]") -> "None":
     """Become the keeper; never returns."""
     from afield.agent.helpers import leave_agent
     from afield.agent.signals import reset_signals
 
     status = 1
     try:
-        leave_agent((outward,))
+        leave_agent((outward, *(view.descriptors if view is not None else ())))
         reset_signals()
         c_signal.signal(c_signal.SIGPIPE, c_signal.SIG_IGN)
         os.setsid()
@@ -75,7 +77,7 @@ def keep(base: "str", wish: "Dict[str, Any]", outward: "int") -> "None":
         _own_stdio(folder)
         from afield.agent.jobkeeper import JobKeeper
 
-        JobKeeper(base, folder, state, wish, report).run()
+        JobKeeper(base, folder, state, wish, report, view).run()
         status = 0
     except BaseException:
         import sys

@@ -16,7 +16,7 @@ from afield.agent.scripts import Commands
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+    from typing import Any, Dict, List, Optional, Sequence, Tuple
 
     Pairs = Sequence[Tuple[bytes, bytes]]
 
@@ -313,12 +313,3 @@ def output_of(argv: "List[bytes]", folder: "bytes" = b"/") -> "bytes":
     if os.waitpid(pid, 0)[1] != 0:
         raise RefusedError("the interpreter does not start there: %s" % told.decode("utf-8", "replace")[-300:])
     return told
-
-
-def remove_made(made: "Iterable[Tuple[bytes, bytes]]") -> "None":
-    """Remove mount points that were made, as far as they are empty."""
-    for _, real in sorted(made, key=lambda item: -len(item[1])):
-        try:
-            os.rmdir(real)
-        except OSError:
-            pass

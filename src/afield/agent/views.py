@@ -13,6 +13,7 @@ import os
 from afield.agent import namespaces
 from afield.agent.helpers import in_child, leave_agent
 from afield.agent.loop import READ
+from afield.agent.mountpoints import Held, folder_of
 from afield.agent.pumps import close_quietly
 from afield.agent.signals import c_signal
 from afield.agent.viewwork import make, mark_of, widen
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Tuple
 
     from afield.agent.keeper import Keeper
+    from afield.agent.scripts import Commands
 
 # An interpreter on a cold network disk; a warm one is looked at in 20 ms.
 LIMIT = 30.0
@@ -45,6 +47,7 @@ class View:
         self.commands: "Optional[List[bytes]]" = kept["commands"]
         self.known: "Dict[bytes, Any]" = dict(kept["known"])
         self.on_disk: "bool" = kept["disk"]
+        self.held: "Optional[Held]" = None
         self.bin_folder = fds.pop() if self.commands else -1
         self.namespaces = fds
         self.bound: "List[Any]" = []
@@ -55,11 +58,27 @@ class View:
         """A number that changes when a command is added or removed in the view; 0 without commands."""
         return os.fstat(self.bin_folder).st_mtime_ns if self.bin_folder >= 0 else 0
 
-    def enter(self) -> "None":
-        """Become a process of this view; for a forked child only. Raises OSError; ESTALE: what it shows was replaced."""
+    @property
+    def descriptors(self) -> "List[int]":
+        """What a process must keep open to start programs in it."""
+        return self.namespaces + [fd for fd in (self.bin_folder,) if fd >= 0]
+
+    def is_whole(self) -> "bool":
+        """Say whether it still shows what it showed."""
         gone = self.program is not None and mark_of(self.program[0]) != self.program[1]
         gone = gone or (self.on_disk and not os.path.exists(self.told["python"]))
-        if gone or [mark_of(folder) for folder, _ in self.folders] != self.marks[: len(self.folders)]:
+        return not gone and [mark_of(folder) for folder, _ in self.folders] == self.marks[: len(self.folders)]
+
+    def hold(self, folder: "str") -> "None":
+        """Count this process in as a user of the mount points."""
+        if self.held is None:
+            self.held = Held(folder, self.folders[0][1])
+        if self.held.hold(self.made):
+            self.made = []
+
+    def enter(self) -> "None":
+        """Become a process of this view; for a forked child only. Raises OSError; ESTALE: what it shows was replaced."""
+        if not self.is_whole():
             raise OSError(116, "")  # ESTALE
         kinds = (namespaces.NEW_MOUNTS,)
         if len(self.namespaces) == 3:
@@ -67,15 +86,32 @@ class View:
         for fd, kind in zip(self.namespaces, kinds):
             namespaces.enter(fd, kind)
 
+    def gather(self, commands: "Commands") -> "None":
+        """Bring the commands that were installed in it to the environment; slow, for a child. Raises OSError."""
+        if self.on_disk:
+            from afield.agent import ondisk
+
+            ondisk.carry(commands, self.bin_folder)
+        else:
+            commands.carry(self.bin_folder)
+
+    def gather_at_end(self) -> "None":
+        """The same for who outlives the agent, when anything was installed."""
+        from afield.agent.scripts import Commands
+
+        if self.commands is not None and self.bin_folder >= 0 and self.bin_mark() != self.seen:
+            commands = Commands(self.commands[0], self.commands[1])
+            commands.known = dict(self.known)
+            self.gather(commands)
+
     def close(self) -> "None":
         """Let it go; programs in it keep it alive for themselves."""
-        from afield.agent.twin import remove_made
-
         close_quietly(*self.namespaces)
         if self.bin_folder >= 0:
             close_quietly(self.bin_folder)
         self.namespaces, self.bin_folder = [], -1
-        remove_made(self.made)
+        if self.held is not None:
+            self.held.release()
 
 
 class Views:
@@ -126,8 +162,8 @@ class Views:
                 old = self._views.pop(name, None)
                 told["told"]["view"] = name
                 view = self._views[name] = View(told["told"], told["kept"], fds)
+                view.hold(folder_of(self._keeper.info))
                 if old is not None:
-                    old.made, view.made = [], view.made + old.made
                     old.close()
             answer = view.told
             self._shed()
@@ -155,6 +191,7 @@ class Views:
                 return
             view.bound += [pair for pair in pairs if pair not in view.bound]
             view.made += [tuple(made) for made in value]
+            view.hold(folder_of(self._keeper.info))
             done({"bound": len(pairs)}, None)
 
         in_child(self._keeper, lambda: widen(view, pairs), bound, LIMIT, keep=view.namespaces)
@@ -179,12 +216,7 @@ class Views:
         self._gathering = True
 
         def work() -> "Any":
-            if view.on_disk:
-                from afield.agent import ondisk
-
-                ondisk.carry(commands, folder)
-            else:
-                commands.carry(folder)
+            view.gather(commands)
             return [[name, mark] for name, mark in commands.known.items()]
 
         def done(value: "Any", failure: "str") -> "None":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from afield.daemon import mapping
 from afield.daemon.api_link import linked
 from afield.daemon.run_wire import RunRequest
-from afield.errors import AfieldError, LinkError, NoSuchProcess, UsageError
+from afield.errors import AfieldError, LinkError, NoSuchProcess, NoSuchView, UsageError
 
 if TYPE_CHECKING:
     from afield.daemon.conversation import Ask
@@ -94,13 +94,20 @@ async def job_start(daemon: Daemon, ask: Ask, args: Args) -> Any:
     active = await target.environment.named(args["environment"]) if args["environment"] else None
     if target.environment.pending:
         await target.environment.resolve()
-    there = target.mapping_target()._replace(roots=paths).at_home(await target.place.home())
-    if active is not None:
-        there = there._replace(active=active, python=active.python)
     if state == "barrier":
         await target.barrier("here")
+
+    async def process() -> dict[str, object]:
+        there = target.mapping_target()._replace(roots=paths).at_home(await target.place.home())
+        if active is not None:
+            # Another environment than the project's: a view has that one alone.
+            return _process(mapping.plan(request, there._replace(active=active, python=active.python)))
+        if target.way.pending:
+            await target.way.resolve()
+        return _process(mapping.plan(request, target.way.target(there)))
+
     wish = {
-        "process": _process(mapping.plan(request, there)),
+        "process": await process(),
         "words": [*([b"python"] if request.mode == "python" else []), *request.argv],
         "name": args["name"] or "",
         "project": await target.there(),
@@ -115,7 +122,11 @@ async def job_start(daemon: Daemon, ask: Ask, args: Args) -> Any:
         "desktop": args["notify"],
         "sync_back": args["sync_back"] or [],
     }
-    job = await target.place.connection.call("job-start", wish, timeout=_SLOW)
+    try:
+        job = await target.place.connection.call("job-start", wish, timeout=_SLOW)
+    except NoSuchView:
+        target.way.forget()
+        job = await target.place.connection.call("job-start", {**wish, "process": await process()}, timeout=_SLOW)
     daemon.job_watch.look(target)
     return {"ready": True, "job": plain(job)}
 
