@@ -104,6 +104,40 @@ def test_down_stops_it_and_runs_are_not_ready(up):
         assert client.until(b"U") == (b"U", b"")
 
 
+def settings(up, text):
+    path = os.path.join(up.here, "afield.toml")
+    with open(path, encoding="utf-8") as file:
+        before = file.read()
+    write(up.here, "afield.toml", before + text)
+    return before
+
+
+def told_of(up, client):
+    (project,) = client.request("status", up.args)["projects"].values()
+    return project
+
+
+def test_settings_of_the_sync_that_change_while_it_is_up_hold_after_down_and_up(up):
+    with up.connect() as client:
+        settings(up, '\n[sync]\nmode = "push"\n')
+        client.request("sync", up.args)
+        assert "afield down" in told_of(up, client)["problems"][0]
+        client.request("down", up.args)
+        client.request("up", up.args, timeout=60)
+        project = told_of(up, client)
+        assert (project["sync"]["mode"], project["problems"]) == ("push", [])
+
+
+def test_settings_that_are_changed_back_while_it_is_up_are_no_problem_any_more(up):
+    with up.connect() as client:
+        before = settings(up, '\n[sync]\nmode = "push"\n')
+        client.request("sync", up.args)
+        assert told_of(up, client)["problems"]
+        write(up.here, "afield.toml", before)
+        client.request("sync", up.args)
+        assert told_of(up, client)["problems"] == []
+
+
 def test_a_killed_daemons_successor_takes_the_project_up_again(up, wait):
     first = up.kill_daemon()
     write(up.here, "a.py", "print('while nobody looked')\n")

@@ -56,6 +56,8 @@ class Projects:
         name = machine or self._default.get(folder, "")
         known = self._targets.get((folder, name))
         if known is not None and self._stamps.get(folder) == stamp:
+            if known.later is not None and known.at_rest:
+                self._use(known, known.later)
             return known
         return self._load(folder, machine, stamp)
 
