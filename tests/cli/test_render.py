@@ -6,8 +6,11 @@ from hypothesis import strategies as st
 
 from afield.cli import render
 from afield.cli.commands.demo import took
+from afield.cli.jobs import started_text
+from afield.cli.render_files import ignored_text, restored_text
+from afield.cli.render_jobs import ended_lines
 from afield.cli.render_status import ago, status_text
-from afield.cli.terminal import printable
+from afield.cli.terminal import Terminal, printable
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,19 @@ def test_no_name_can_drive_the_terminal(text):
     assert not [c for c in shown if ord(c) < 32 and c not in "\n\t"]
     assert "\x1b" not in shown
     shown.encode("utf-8")
+
+
+def test_what_a_renderer_forgot_cannot_drive_the_terminal_either(capsys):
+    Terminal().result(None, "removed job a\x1b[2J\x9b\x07 \x1b[31mred\x1b[0m\n\ttwo \x1b[1;31m")
+    assert capsys.readouterr().out == ("removed job a\\x1b[2J\\x9b\\x07 \x1b[31mred\x1b[0m\n\ttwo \\x1b[1;31m\n")
+
+
+def test_a_name_of_several_lines_is_one_line_of_ours():
+    job = {"number": 1, "name": "a\nremoved /", "state": "running", "why": "", "gpus": []}
+    assert "\n" not in started_text(job)
+    assert "\n" not in ended_lines([{**job, "state": "lost"}])
+    assert "\n" not in ignored_text({"path": "a\nb", "ignored": False})
+    assert len(restored_text({"restored": [{"path": "a\nb", "side": "here"}]}).split("\n")) == 1
 
 
 @given(st.lists(st.lists(st.text(max_size=8), min_size=1, max_size=4), min_size=1, max_size=6))

@@ -63,6 +63,14 @@ def test_outside_a_project_the_way_in_is_named(words, tmp_path, monkeypatch, cap
         assert "hint: make one with: afield init" in told.err
 
 
+@pytest.mark.parametrize("words", [["-C", "no\x1b[2J"], ["no\x1b[2J"], ["up", "--no\x1b[2J"]])
+def test_a_wrong_word_cannot_drive_the_terminal(words, capsys):
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert "\x1b" not in told
+    assert "no\\x1b[2J" in told
+
+
 def test_another_folder_can_be_named_first(tmp_path, capsys):
     assert main(["-C", str(tmp_path / "none"), "config"]) == 2
     assert "none" in capsys.readouterr().err

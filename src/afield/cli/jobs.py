@@ -41,6 +41,8 @@ def fields_of(wish: dict[str, Any]) -> dict[str, Any]:
     from afield.config.schema import parse_size
 
     fields = {name: wish[name] for name in wish if name not in ("env", "gpu", "journal")}
+    if not wish.get("name", "").isprintable():
+        raise UsageError(f"--name expects a name of one line without control characters, got {wish['name']!r:.60}")
     if "env" in wish:
         fields["environment"] = wish["env"]
     if "gpu" in wish:
@@ -65,9 +67,9 @@ def fields_of(wish: dict[str, Any]) -> dict[str, Any]:
 
 def started_text(job: dict[str, Any]) -> str:
     """Say what was started and how to look at it. Pure."""
-    from afield.cli.terminal import printable
+    from afield.cli.terminal import one_line
 
-    name, number = printable(str(job["name"])), job["number"]
+    name, number = one_line(str(job["name"])), job["number"]
     if job["state"] == "waiting":
         return f"job {number} ({name}) waits: {job['why']}"
     if job["state"] not in LIVE and job["why"]:

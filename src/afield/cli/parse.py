@@ -8,7 +8,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from afield.cli.terminal import Terminal
+from afield.cli.terminal import Terminal, printable
 
 if TYPE_CHECKING:
     from afield.cli.verbs import Verb
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         self.print_usage(sys.stderr)
-        sys.stderr.write(f"afield: {message}\nhint: {self.prog} --help\n")
+        sys.stderr.write(f"afield: {printable(message)}\nhint: {self.prog} --help\n")
         raise SystemExit(2)
 
 

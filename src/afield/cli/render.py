@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from afield.cli.render_status import status_text
-from afield.cli.terminal import printable
+from afield.cli.terminal import one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +48,7 @@ def plural(count: int, word: str) -> str:
 
 def table(rows: Iterable[Iterable[Any]], *, gap: str = "  ") -> str:
     """Give rows as columns of equal width."""
-    texts = [[printable(str(cell)).replace("\n", "\\n") for cell in row] for row in rows]
+    texts = [[one_line(str(cell)) for cell in row] for row in rows]
     if not texts:
         return ""
     widths = [max(len(row[i]) for row in texts if i < len(row)) for i in range(max(map(len, texts)))]
