@@ -63,6 +63,14 @@ def test_outside_a_project_the_way_in_is_named(words, tmp_path, monkeypatch, cap
         assert "hint: make one with: afield init" in told.err
 
 
+@pytest.mark.parametrize(
+    "words", [["tree", "-L", "0"], ["history", "-n", "x"], ["diff", "-U", "-1"], ["forward", "--stop", "a"]]
+)
+def test_a_number_that_cannot_be_is_told_in_words(words, capsys):
+    assert main(words) == 2
+    assert f"or more, got {words[-1]!r}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [["-C", "no\x1b[2J"], ["no\x1b[2J"], ["up", "--no\x1b[2J"]])
 def test_a_wrong_word_cannot_drive_the_terminal(words, capsys):
     assert main(words) == 2

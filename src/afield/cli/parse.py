@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from afield.cli.terminal import Terminal, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from afield.cli.verbs import Verb
 
 
@@ -77,6 +79,21 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a further folder of the project, by its name in afield.toml; paths are below it",
     )
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Give the type of an argument that is a whole number, at least so large."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number, {least} or more, got {text!r}")
+        return number
+
+    return parse
 
 
 def complete_machines(**_: Any) -> list[str]:
