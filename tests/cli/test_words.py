@@ -71,6 +71,12 @@ def test_a_number_that_cannot_be_is_told_in_words(words, capsys):
     assert f"or more, got {words[-1]!r}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["top", "--interval", "nan"], ["stop", "j", "--grace", "soon"]])
+def test_a_time_that_cannot_be_is_told_in_words(words, capsys):
+    assert main(words) == 2
+    assert f"expected a number of seconds, got {words[-1]!r}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [["-C", "no\x1b[2J"], ["no\x1b[2J"], ["up", "--no\x1b[2J"]])
 def test_a_wrong_word_cannot_drive_the_terminal(words, capsys):
     assert main(words) == 2

@@ -96,6 +96,17 @@ def whole(least: int) -> Callable[[str], int]:
     return parse
 
 
+def seconds(text: str) -> float:
+    """Parse a number of seconds, 0 or more."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e9:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds, got {text!r}")
+    return number
+
+
 def complete_machines(**_: Any) -> list[str]:
     """Give the names of the machines, for argcomplete."""
     from afield.config.load import load_project

@@ -36,7 +36,7 @@ Run any command there, in the folder that matches this one; no shell in between 
   -d, --detach         start it as a job that outlives the link, the daemon and this machine's sleep, with:
     --name NAME          what to call it (default: the program's name)
     --env NAME           an environment there (default: the one in use)
-    --gpu N              wait for nothing: take N GPUs that no process uses, or fail;  --gpu-wait: wait for them
+    --gpu N              take N GPUs that no process uses, or fail;  --gpu-wait: wait until so many are idle
     --after JOB          start when that job has succeeded;  --after-any: when it has ended in any way
     --pty                on a terminal of its own, for `afield attach`
     --journal SIZE       keep that much of its output there (default 1 GiB; the oldest goes first)
