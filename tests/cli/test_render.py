@@ -37,6 +37,21 @@ def test_no_name_can_drive_the_terminal(text):
     shown.encode("utf-8")
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "true"),
+        (50000, "50000"),
+        ("push", "push"),
+        (["runs/**", 'a"b'], '["runs/**", "a\\"b"]'),
+        ({"ml": ("module load x",)}, '{ ml = ["module load x"] }'),
+        ({"A": "1"}, '{ A = "1" }'),
+    ],
+)
+def test_settings_are_shown_as_one_writes_them(value, text):
+    assert render.toml_word(value) == text
+
+
 def test_what_a_renderer_forgot_cannot_drive_the_terminal_either(capsys):
     Terminal().result(None, "removed job a\x1b[2J\x9b\x07 \x1b[31mred\x1b[0m\n\ttwo \x1b[1;31m")
     assert capsys.readouterr().out == ("removed job a\\x1b[2J\\x9b\\x07 \x1b[31mred\x1b[0m\n\ttwo \\x1b[1;31m\n")

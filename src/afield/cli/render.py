@@ -5,6 +5,7 @@ Names that came from a place are made printable here, so that none can drive the
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -221,8 +222,25 @@ def _command(item: dict[str, Any]) -> str:
     return " ".join(words)[:80]
 
 
+def toml_word(value: Any) -> str:
+    """Give a value as afield.toml has it, a text without its quotes."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(json.dumps(str(item), ensure_ascii=False) for item in value) + "]"
+    if isinstance(value, dict):
+        items = (
+            f"{key} = {toml_word(item) if isinstance(item, list | tuple) else json.dumps(item, ensure_ascii=False)}"
+            for key, item in value.items()
+        )
+        return "{ " + ", ".join(items) + " }"
+    return str(value)
+
+
 def config_text(folder: str, machine: str, rows: list[dict[str, Any]]) -> str:
     """Every setting, where it comes from and what it is for."""
     shown = [["setting", "value", "from"]]
-    shown += [[row["key"], "-" if row["value"] in (None, [], {}) else str(row["value"]), row["from"]] for row in rows]
+    shown += [
+        [row["key"], "-" if row["value"] in (None, [], {}) else toml_word(row["value"]), row["from"]] for row in rows
+    ]
     return f"{folder}, machine {machine}\n\n{table(shown)}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
-_TEXT = {
+HELP = {
     "python": """\
 usage: afield python [--machine NAME] [--no-sync] [PYTHON OPTIONS] [-c CODE | -m MODULE | SCRIPT | -] [ARGUMENTS]
 
@@ -147,7 +147,7 @@ def main(verb: str, words: list[str]) -> int:
     """Run verb with words; returns the exit status or ends by the signal that ended the program there. Raises AfieldError."""
     own = parse_own(verb, words)
     if own.help:
-        sys.stdout.write(_TEXT[verb])
+        sys.stdout.write(HELP[verb])
         return 0
     from afield.config.find import FILE, find_project
     from afield.errors import NoProject
