@@ -87,6 +87,7 @@ def test_synced_counts_both_ways_and_names_conflicts():
     text = render.synced_text({"there": 2, "here": 3, "conflicts": 1, "bytes": 2000})
     assert text == "2 changes went there, 3 changes came here (2.0 kB); 1 conflict: see `afield conflicts`"
     assert render.synced_text({}) == "both sides agree"
+    assert render.synced_text({"already": True, "problems": 1}) == "it was up already; 1 problem: see `afield status`"
 
 
 def test_status_says_why_a_link_is_down_and_when_the_next_try_is():

@@ -1,6 +1,7 @@
 """Projects through the daemon over local://: up, live sync around runs, what a killed daemon leaves, clean."""
 
 import os
+import shutil
 import signal
 
 import pytest
@@ -49,7 +50,23 @@ def test_up_carries_the_files_and_says_so(up):
         (project,) = client.request("status", up.args)["projects"].values()
         assert project["up"]
         assert project["sync"]["state"] in ("live", "busy")
-        assert client.request("up", up.args)["sync"] == {"already": True}
+        again = client.request("up", up.args)["sync"]
+        assert (again["already"], again["here"], again["there"], again["conflicts"]) == (True, 0, 0, 0)
+
+
+def test_up_again_does_not_say_that_all_is_well_when_a_guard_holds_the_sync(up):
+    for number in range(40):
+        write(up.here, f"many/{number}", str(number))
+    with up.connect() as client:
+        client.request("sync", up.args)
+        shutil.rmtree(os.path.join(up.here, "many"))
+        with pytest.raises(GuardRefused):
+            client.request("sync", up.args)
+        with pytest.raises(GuardRefused) as caught:
+            client.request("up", up.args)
+        assert "afield sync --yes" in caught.value.hint
+        client.request("sync", {**up.args, "removals": True})
+        assert client.request("up", up.args)["sync"]["already"]
 
 
 def test_a_run_sees_the_last_edit_and_its_results_are_here_when_it_ends(up):

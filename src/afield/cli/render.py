@@ -77,7 +77,7 @@ def synced_text(done: dict[str, Any]) -> str:
         parts.append(f"{plural(there, 'change')} went there")
     if here:
         parts.append(f"{plural(here, 'change')} came here")
-    text = ", ".join(parts) or "both sides agree"
+    text = ", ".join(parts) or ("it was up already" if done.get("already") else "both sides agree")
     if done.get("bytes"):
         text += f" ({size(done['bytes'])})"
     conflicts = done.get("conflicts") or 0

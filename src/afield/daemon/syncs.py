@@ -274,6 +274,13 @@ def done_of(session: Any) -> dict[str, Any]:
     }
 
 
+def as_it_is(session: Any) -> dict[str, Any]:
+    """Give the same without any new step. Raises what a guard holds the session back for."""
+    if session.state == "guard" and session.reason is not None:
+        raise session.reason
+    return {**done_of(session), "here": 0, "there": 0, "bytes": 0}
+
+
 def describe(session: Any) -> dict[str, Any]:
     """Give what the session says of itself, as the state shows it."""
     status = session.status()
