@@ -103,7 +103,10 @@ def rule_text(rule: dict[str, Any]) -> str:
         return printable(text)
     if text.startswith("built-in: "):
         return printable(f"{rule['rule']} (built in: {text[10:]})")
-    place = f"entry {rule['line']} of sync.ignore" if text == "settings" else f"line {rule['line']} of {text}"
+    if not rule["line"]:
+        return printable(f"{rule['rule']} ({text})")
+    word = "entry" if text in ("settings", "sync.keep-there") else "line"
+    place = f"{word} {rule['line']} of {'sync.ignore' if text == 'settings' else text}"
     return printable(f"{rule['rule']} ({place})")
 
 
@@ -245,9 +248,7 @@ def tree_text(top: str, entries: list[dict[str, Any]], *, hidden: bool, only_fol
         target = f" -> {entry['target']}" if entry.get("target") else ""
         is_folder = entry["kind"] == "d"
         folders, files = folders + is_folder, files + (not is_folder)
-        lines.append(
-            front + ("└── " if last else "├── ") + one_line(name + "/" * is_folder + target)
-        )
+        lines.append(front + ("└── " if last else "├── ") + one_line(name + "/" * is_folder + target))
         stack += [(each, front + ("    " if last else "│   "), end) for each, end in _siblings(below, entry["name"])]
     return "\n".join([*lines, "", f"{plural(folders, 'folder')}, {plural(files, 'file')}"])
 

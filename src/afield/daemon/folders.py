@@ -179,6 +179,11 @@ def check_name(machine: Machine, name: str) -> None:
         )
 
 
+def rules_of(machine: Machine, name: str) -> Machine | Folder:
+    """Give the sync settings of a folder that ``check_name`` knows."""
+    return next((each for each in machine.folders if each.name == name), machine)
+
+
 @contextlib.contextmanager
 def _named(name: str) -> Iterator[None]:
     """Put the folder's name before what goes wrong in it."""
