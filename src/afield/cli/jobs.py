@@ -123,8 +123,15 @@ def named(args: argparse.Namespace, terminal: Terminal, word: str) -> dict[str, 
     return found
 
 
-def look(args: argparse.Namespace, words: list[str]) -> int:
-    """Show a job's output on this process's own descriptors; the words are those of the daemon's job mode."""
+def look(args: argparse.Namespace, words: list[str], *, keys: bool = False) -> int:
+    """Show a job's output on this process's own descriptors; the words are those of the daemon's job mode.
+
+    Without ``keys`` nobody reads what is typed: the terminal stays as it is, and Ctrl-C is for us.
+    """
+    if not keys:
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
     from afield.cli.asking import project_of
     from afield.cli.commands.runs import carry
 
