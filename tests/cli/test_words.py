@@ -32,6 +32,14 @@ def test_a_mistyped_command_gets_the_nearest_as_a_hint(capsys):
     assert "did you mean: afield status" in told.err
 
 
+@pytest.mark.parametrize("words", [["--help"], *([verb.name, "--help"] for verb in VERBS)])
+def test_help_fits_a_terminal_of_80_columns_but_for_examples(words, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(words) == 0
+    wide = [line for line in capsys.readouterr().out.split("\n") if len(line) > 80]
+    assert [line for line in wide if "afield " not in line.strip()[:7]] == []
+
+
 @pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
 def test_every_command_explains_itself(verb, capsys):
     assert main([verb, "--help"]) == 0

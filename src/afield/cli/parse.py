@@ -6,6 +6,7 @@ import argparse
 import importlib
 import shlex
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from afield.cli.terminal import Terminal, printable
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from afield.cli.verbs import Verb
+
+
+class _Format(argparse.RawDescriptionHelpFormatter):
+    """Wraps paragraphs to the terminal; a block with an example in it (a line that is indented or has columns) stays."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        blocks = []
+        for block in text.split("\n\n"):
+            lines = block.split("\n")
+            example = any(line.startswith(" ") or "   " in line for line in lines)
+            blocks.append(block if example else textwrap.fill(" ".join(lines), width, break_on_hyphens=False))
+        return "\n\n".join(blocks)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -29,7 +42,7 @@ def build(verb: Verb, parser: argparse.ArgumentParser | None = None) -> argparse
     made = parser or _Parser(
         prog=f"afield {verb.name}",
         description=(module.__doc__ or verb.help).strip(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Format,
         allow_abbrev=False,
     )
     module.configure(made)
