@@ -21,6 +21,7 @@ class _Format(argparse.RawDescriptionHelpFormatter):
     """Wraps paragraphs to the terminal; a block with an example in it (a line that is indented or has columns) stays."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
+        del indent  # descriptions have none
         blocks = []
         for block in text.split("\n\n"):
             lines = block.split("\n")
