@@ -35,9 +35,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         if args.dry_run:
             terminal.result(plan, "\n".join(listed) or "nothing to remove")
             return 0
-        if not terminal.confirm(
-            "remove there:\n  " + "\n  ".join(listed) + "\nremove all of it?"
-        ):
+        if not terminal.confirm("remove there:\n  " + "\n  ".join(listed) + "\nremove all of it?"):
             return 1
     done = ask("clean", args, terminal, dry_run=False, **fields)
     gone = ask("mirror-remove", args, terminal)["removed"]  # a copy of what is there, so it goes with it
