@@ -56,6 +56,12 @@ def fields_of(wish: dict[str, Any]) -> dict[str, Any]:
     url = wish.get("notify_url")
     if url and not url.startswith(("http://", "https://")):
         raise UsageError(f"--notify-url expects an address that begins with https:// or http://, got {url!r:.60}")
+    for pattern in wish.get("sync_back", ()):
+        if pattern.startswith(("/", "~")) or ".." in pattern.split("/") or not pattern:
+            raise UsageError(
+                f"--sync-back expects a pattern below the project's folder, got {pattern!r:.60}",
+                hint="such as 'runs/**'; `afield get` fetches from anywhere",
+            )
     if wish.get("pty"):
         try:
             size = os.get_terminal_size()
