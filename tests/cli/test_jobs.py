@@ -63,6 +63,9 @@ def test_options_become_arguments():
         {"notify_url": "file:///etc/passwd"},
         {"after_any": True},
         {"name": "a\nb"},
+        {"sync_back": ["runs/**", "../x"]},
+        {"sync_back": ["/etc/passwd"]},
+        {"sync_back": ["~/x"]},
     ):
         with pytest.raises(UsageError):
             jobs.fields_of(wish)
