@@ -190,6 +190,7 @@ def test_further_folders_go_to_places_of_their_own(box):
     assert names(box.here) == ["a.py", "data/more.csv", "data/set.csv"]
     assert names(box.common) == ["second.py", "util.py"]
     assert names(f"{box.place}/lib") == ["second.py", "stays.there", "util.py"]
+    assert "stays.there" in box.call("compare", "--folder", "common")[1]
     text = box.ok("status")
     assert "common: " in text
     assert "live, push" in text
