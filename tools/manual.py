@@ -13,7 +13,9 @@ from pathlib import Path
 os.environ["COLUMNS"] = "110"  # argparse wraps by the terminal's width: the pages must not depend on it
 
 from afield import errors
+from afield.cli.commands.runs import HELP
 from afield.cli.parse import build
+from afield.cli.render import toml_word
 from afield.cli.verbs import GROUPS, TITLES, VERBS
 from afield.config.schema import FOLDER_SETTINGS, SETTINGS
 
@@ -28,7 +30,9 @@ def commands() -> str:
         for verb in VERBS:
             if verb.group == group:
                 parser = build(verb)
-                lines += [f"### afield {verb.name}", "", "```text", parser.format_help().rstrip(), "```", ""]
+                # Verbs that carry another program's words are parsed by hand and have a text of their own.
+                text = HELP[verb.name] if verb.module == "runs" else parser.format_help()
+                lines += [f"### afield {verb.name}", "", "```text", text.rstrip(), "```", ""]
                 for name, action in _actions(parser).items():
                     lines += [
                         f"#### afield {verb.name} {name}",
@@ -77,7 +81,7 @@ def settings() -> str:
         "|---|---|---|",
     ]
     for setting in SETTINGS:
-        default = "" if setting.default in (None, (), {}) else f"`{setting.default}`"
+        default = "" if setting.default in (None, (), {}) else f"`{toml_word(setting.default)}`"
         lines.append(f"| `{setting.key}` | {default} | {setting.help} |")
     lines += [
         "",

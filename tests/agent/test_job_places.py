@@ -67,9 +67,12 @@ def test_idle_gpus_are_taken_once_and_given_back(gpu_agent):
     gpu_agent.call("jobs-clean")
 
 
-def test_more_gpus_than_there_are_is_refused_at_once(gpu_agent):
-    with pytest.raises(ProcessError, match="4 GPUs were asked for, there are 3"):
-        job(gpu_agent, "true", gpus=4)
+@pytest.mark.parametrize("wait", [False, True])
+def test_more_gpus_than_there_are_is_refused_at_once_for_they_will_never_come(gpu_agent, wait):
+    with pytest.raises(ProcessError, match="4 GPUs were asked for, there are 3") as refused:
+        job(gpu_agent, "true", gpus=4, gpu_wait=wait)
+    assert "--gpu-wait" not in str(refused.value.hint)
+    assert gpu_agent.call("jobs") == []
 
 
 def test_a_job_waits_for_gpus_and_can_be_given_up(gpu_agent, home, wait_until):

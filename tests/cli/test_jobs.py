@@ -57,7 +57,16 @@ def test_wrong_words_are_refused(words):
 def test_options_become_arguments():
     fields = jobs.fields_of({"gpu": "2", "env": "ml", "journal": "5 MB", "notify_url": "https://x/y"})
     assert fields == {"gpus": 2, "environment": "ml", "limit": 5_000_000, "notify_url": "https://x/y"}
-    for wish in ({"gpu": "all"}, {"gpu": "0"}, {"notify_url": "file:///etc/passwd"}, {"after_any": True}):
+    for wish in (
+        {"gpu": "all"},
+        {"gpu": "0"},
+        {"notify_url": "file:///etc/passwd"},
+        {"after_any": True},
+        {"name": "a\nb"},
+        {"sync_back": ["runs/**", "../x"]},
+        {"sync_back": ["/etc/passwd"]},
+        {"sync_back": ["~/x"]},
+    ):
         with pytest.raises(UsageError):
             jobs.fields_of(wish)
 

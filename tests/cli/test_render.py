@@ -6,8 +6,11 @@ from hypothesis import strategies as st
 
 from afield.cli import render
 from afield.cli.commands.demo import took
+from afield.cli.jobs import started_text
+from afield.cli.render_files import ignored_text, restored_text
+from afield.cli.render_jobs import ended_lines
 from afield.cli.render_status import ago, status_text
-from afield.cli.terminal import printable
+from afield.cli.terminal import Terminal, printable
 
 
 @pytest.mark.parametrize(
@@ -34,6 +37,34 @@ def test_no_name_can_drive_the_terminal(text):
     shown.encode("utf-8")
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "true"),
+        (50000, "50000"),
+        ("push", "push"),
+        (["runs/**", 'a"b'], '["runs/**", "a\\"b"]'),
+        ({"ml": ("module load x",)}, '{ ml = ["module load x"] }'),
+        ({"A": "1"}, '{ A = "1" }'),
+    ],
+)
+def test_settings_are_shown_as_one_writes_them(value, text):
+    assert render.toml_word(value) == text
+
+
+def test_what_a_renderer_forgot_cannot_drive_the_terminal_either(capsys):
+    Terminal().result(None, "removed job a\x1b[2J\x9b\x07 \x1b[31mred\x1b[0m\n\ttwo \x1b[1;31m")
+    assert capsys.readouterr().out == ("removed job a\\x1b[2J\\x9b\\x07 \x1b[31mred\x1b[0m\n\ttwo \\x1b[1;31m\n")
+
+
+def test_a_name_of_several_lines_is_one_line_of_ours():
+    job = {"number": 1, "name": "a\nremoved /", "state": "running", "why": "", "gpus": []}
+    assert "\n" not in started_text(job)
+    assert "\n" not in ended_lines([{**job, "state": "lost"}])
+    assert "\n" not in ignored_text({"path": "a\nb", "ignored": False})
+    assert len(restored_text({"restored": [{"path": "a\nb", "side": "here"}]}).split("\n")) == 1
+
+
 @given(st.lists(st.lists(st.text(max_size=8), min_size=1, max_size=4), min_size=1, max_size=6))
 def test_a_table_has_one_line_a_row(rows):
     assert len(render.table(rows).split("\n")) == len(rows)
@@ -56,6 +87,7 @@ def test_synced_counts_both_ways_and_names_conflicts():
     text = render.synced_text({"there": 2, "here": 3, "conflicts": 1, "bytes": 2000})
     assert text == "2 changes went there, 3 changes came here (2.0 kB); 1 conflict: see `afield conflicts`"
     assert render.synced_text({}) == "both sides agree"
+    assert render.synced_text({"already": True, "problems": 1}) == "it was up already; 1 problem: see `afield status`"
 
 
 def test_status_says_why_a_link_is_down_and_when_the_next_try_is():

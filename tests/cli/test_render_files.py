@@ -103,6 +103,8 @@ def test_an_undo_of_many_names_the_first_and_counts_the_rest():
     [
         ({"rule": "*.log", "source": ".gitignore", "line": 3}, "*.log (line 3 of .gitignore)"),
         ({"rule": "data/", "source": "settings", "line": 2}, "data/ (entry 2 of sync.ignore)"),
+        ({"rule": "d/", "source": "sync.keep-there", "line": 1}, "d/ (entry 1 of sync.keep-there)"),
+        ({"rule": "/lib", "source": "it belongs to another", "line": 0}, "/lib (it belongs to another)"),
         ({"rule": ".git", "source": "built-in: git carries it", "line": 1}, ".git (built in: git carries it)"),
         ({"rule": None, "source": "a virtual environment", "line": 0}, "a virtual environment"),
     ],

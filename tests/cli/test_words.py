@@ -32,6 +32,14 @@ def test_a_mistyped_command_gets_the_nearest_as_a_hint(capsys):
     assert "did you mean: afield status" in told.err
 
 
+@pytest.mark.parametrize("words", [["--help"], *([verb.name, "--help"] for verb in VERBS)])
+def test_help_fits_a_terminal_of_80_columns_but_for_examples(words, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(words) == 0
+    wide = [line for line in capsys.readouterr().out.split("\n") if len(line) > 80]
+    assert [line for line in wide if "afield " not in line.strip()[:7]] == []
+
+
 @pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
 def test_every_command_explains_itself(verb, capsys):
     assert main([verb, "--help"]) == 0
@@ -61,6 +69,28 @@ def test_outside_a_project_the_way_in_is_named(words, tmp_path, monkeypatch, cap
     else:
         assert status == 2
         assert "hint: make one with: afield init" in told.err
+
+
+@pytest.mark.parametrize(
+    "words", [["tree", "-L", "0"], ["history", "-n", "x"], ["diff", "-U", "-1"], ["forward", "--stop", "a"]]
+)
+def test_a_number_that_cannot_be_is_told_in_words(words, capsys):
+    assert main(words) == 2
+    assert f"or more, got {words[-1]!r}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["top", "--interval", "nan"], ["stop", "j", "--grace", "soon"]])
+def test_a_time_that_cannot_be_is_told_in_words(words, capsys):
+    assert main(words) == 2
+    assert f"expected a number of seconds, got {words[-1]!r}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["-C", "no\x1b[2J"], ["no\x1b[2J"], ["up", "--no\x1b[2J"]])
+def test_a_wrong_word_cannot_drive_the_terminal(words, capsys):
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert "\x1b" not in told
+    assert "no\\x1b[2J" in told
 
 
 def test_another_folder_can_be_named_first(tmp_path, capsys):

@@ -64,6 +64,25 @@ def test_watch_that_has_no_room_is_told_with_its_limit():
     assert states(checkup.sync({"state": "live", "conflicts_total": 2})) == ["warn"]
 
 
+def test_a_sync_that_is_stopped_is_no_tick():
+    guard = checkup.sync({"state": "guard", "why": "21 files would go", "hint": "afield sync --yes"})
+    assert [(row.state, row.text, row.hint) for row in guard] == [
+        ("fail", "guard: 21 files would go", "afield sync --yes")
+    ]
+    assert states(checkup.sync({"state": "waiting", "why": "the link was lost"})) == ["warn"]
+    assert [(row.state, row.text) for row in checkup.sync(None, "mode changed in afield.toml")] == [
+        ("warn", "mode changed in afield.toml")
+    ]
+    assert states(checkup.sync({"state": "live"}, "mode changed")) == ["warn", "ok"]
+
+
+def test_a_sync_that_begins_is_no_fault():
+    rows = checkup.sync({"state": "first", "watch": {"here": "", "there": None}})
+    assert [(row.state, row.text) for row in rows] == [
+        ("ok", "the first sync is under way"), ("ok", "here: starting"), ("ok", "there: starting"),
+    ]  # fmt: skip
+
+
 def test_environment_without_kernel_and_debugger_is_told():
     env = {"name": "ml", "kind": "venv", "version": "3.12.1", "packages": 3, "ipykernel": "7.0", "debugpy": None}
     assert [(row.name, row.state) for row in checkup.environment(env, "ml", None)] == [

@@ -246,6 +246,29 @@ def test_several_files_and_patterns_go_and_come(box):
     assert not os.path.exists(box.here + "/x")
 
 
+def test_a_folder_there_takes_a_file_by_a_dot_and_by_a_slash(box):
+    box.write("here", "a.txt", "a")
+    os.makedirs(box.there + "/runs")
+    status, _, err = box.call("put", "a.txt", "runs")
+    assert status == 1
+    assert "afield put a.txt runs/" in err
+    box.ok("put", "a.txt", "runs/")
+    box.ok("put", "a.txt", "runs/.")
+    box.ok("put", "a.txt", ".")
+    assert os.listdir(box.there + "/runs") == ["a.txt"]
+    assert box.read("there", "a.txt") == "a"
+
+
+def test_a_get_into_a_folder_that_is_not_here_names_the_file_and_not_its_part(box):
+    os.makedirs(box.there + "/up")
+    with open(box.there + "/up/x", "w") as file:
+        file.write("x")
+    status, _, err = box.call("get", "up/x", "absent/y")
+    assert status == 1
+    assert "absent/y cannot be written" in err
+    assert "afield-part" not in err
+
+
 def editor(box, monkeypatch, *lines):
     """Make an editor of shell lines; $1 is the file."""
     path = os.path.join(box.folder, "editor")

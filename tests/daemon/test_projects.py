@@ -1,6 +1,7 @@
 """Projects through the daemon over local://: up, live sync around runs, what a killed daemon leaves, clean."""
 
 import os
+import shutil
 import signal
 
 import pytest
@@ -49,7 +50,23 @@ def test_up_carries_the_files_and_says_so(up):
         (project,) = client.request("status", up.args)["projects"].values()
         assert project["up"]
         assert project["sync"]["state"] in ("live", "busy")
-        assert client.request("up", up.args)["sync"] == {"already": True}
+        again = client.request("up", up.args)["sync"]
+        assert (again["already"], again["here"], again["there"], again["conflicts"]) == (True, 0, 0, 0)
+
+
+def test_up_again_does_not_say_that_all_is_well_when_a_guard_holds_the_sync(up):
+    for number in range(40):
+        write(up.here, f"many/{number}", str(number))
+    with up.connect() as client:
+        client.request("sync", up.args)
+        shutil.rmtree(os.path.join(up.here, "many"))
+        with pytest.raises(GuardRefused):
+            client.request("sync", up.args)
+        with pytest.raises(GuardRefused) as caught:
+            client.request("up", up.args)
+        assert "afield sync --yes" in caught.value.hint
+        client.request("sync", {**up.args, "removals": True})
+        assert client.request("up", up.args)["sync"]["already"]
 
 
 def test_a_run_sees_the_last_edit_and_its_results_are_here_when_it_ends(up):
@@ -102,6 +119,40 @@ def test_down_stops_it_and_runs_are_not_ready(up):
     with up.raw() as client:
         client.request(up.here, ["true"])
         assert client.until(b"U") == (b"U", b"")
+
+
+def settings(up, text):
+    path = os.path.join(up.here, "afield.toml")
+    with open(path, encoding="utf-8") as file:
+        before = file.read()
+    write(up.here, "afield.toml", before + text)
+    return before
+
+
+def told_of(up, client):
+    (project,) = client.request("status", up.args)["projects"].values()
+    return project
+
+
+def test_settings_of_the_sync_that_change_while_it_is_up_hold_after_down_and_up(up):
+    with up.connect() as client:
+        settings(up, '\n[sync]\nmode = "push"\n')
+        client.request("sync", up.args)
+        assert "afield down" in told_of(up, client)["problems"][0]
+        client.request("down", up.args)
+        client.request("up", up.args, timeout=60)
+        project = told_of(up, client)
+        assert (project["sync"]["mode"], project["problems"]) == ("push", [])
+
+
+def test_settings_that_are_changed_back_while_it_is_up_are_no_problem_any_more(up):
+    with up.connect() as client:
+        before = settings(up, '\n[sync]\nmode = "push"\n')
+        client.request("sync", up.args)
+        assert told_of(up, client)["problems"]
+        write(up.here, "afield.toml", before)
+        client.request("sync", up.args)
+        assert told_of(up, client)["problems"] == []
 
 
 def test_a_killed_daemons_successor_takes_the_project_up_again(up, wait):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afield.daemon import run_wire
-from afield.errors import ProtocolError
+from afield.errors import CommandNotFound, ConfigError, ProtocolError
 
 WORD = st.binary(max_size=20).map(lambda data: data.replace(b"\0", b""))
 NAME = st.binary(min_size=1, max_size=8).map(lambda data: data.replace(b"\0", b"x").replace(b"=", b"y"))
@@ -121,3 +121,11 @@ def test_answers_have_the_documented_bytes():
     assert run_wire.credit(5) == b"c\x08\0\0\0" + struct.pack("<Q", 5)
     assert run_wire.refused(127, "no", "yes") == b"E\x0d\0\0\0\x7fno\nhint: yes"
     assert run_wire.not_ready() == b"U\0\0\0\0"
+
+
+def test_a_refusal_cannot_drive_the_terminal_and_says_whose_word_it_is():
+    no = CommandNotFound(b"no\x1b[2J\xff".decode("utf-8", "surrogateescape") + "é: no such command there")
+    assert run_wire.refusal(no)[5:] == "\x7fno\\x1b[2J\\xffé: no such command there".encode()
+    assert run_wire.refusal(ConfigError("no machine", hint="a\nb"))[5:] == b"\x02afield: no machine\nhint: a\nb"
+    assert run_wire.refusal(ProtocolError("odd"))[5:6] == b"\xff"
+    assert run_wire.notice("a\x9bm\n")[5:] == b"a\\x9bm\n"

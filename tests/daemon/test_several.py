@@ -156,7 +156,10 @@ def test_each_path_follows_its_rule(box):
     assert read(box.here, "runs/2/mine") == "here"
     text = box.ok("status")
     assert "push (pull runs/**, two-way *.ipynb)" in text
-    assert "data/**" in box.ok("ignored", "data/small.csv")
+    assert "data/** (entry 1 of sync.keep-there)" in box.ok("ignored", "data/small.csv")
+    assert "data/** (entry 1 of sync.keep-there)" in box.ok("why", "data/small.csv")
+    assert "data/** (entry 1 of sync.keep-there)" in box.ok("ignored")
+    assert "*.tmp (entry 1 of sync.ignore)" in box.ok("ignored", "x.tmp")
     assert "pull" in box.ok("why", "runs/1/log")
 
 
@@ -187,10 +190,11 @@ def test_further_folders_go_to_places_of_their_own(box):
     assert names(box.here) == ["a.py", "data/more.csv", "data/set.csv"]
     assert names(box.common) == ["second.py", "util.py"]
     assert names(f"{box.place}/lib") == ["second.py", "stays.there", "util.py"]
+    assert "stays.there" in box.call("compare", "--folder", "common")[1]
     text = box.ok("status")
     assert "common: " in text
     assert "live, push" in text
-    assert "/data" in box.ok("ignored", "data/set.csv")
+    assert "/data (it belongs to a further folder of the project)" in box.ok("ignored", "data/set.csv")
     box.ok("down")
     put(box.common, "third.py")
     assert "third.py" in box.ok("sync", "--dry-run")

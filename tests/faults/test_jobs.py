@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from typist import Typist
 from world import wait_for
 
 pytestmark = [pytest.mark.ssh, pytest.mark.slow, pytest.mark.timeout(180)]
@@ -134,6 +135,15 @@ def test_the_desktop_hears_of_the_end_once(up):
     up.afield("up")
     up.afield("wait", "n", check=False)
     assert (up.root / "shown").read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", [["logs", "-f"], ["attach"]])
+def test_on_a_terminal_ctrl_c_leaves_the_output_of_a_job_and_the_job_goes_on(up, verb):
+    start(up, "run", "--name", "tick", "sh", "-c", "while :; do echo tick; echo tock; sleep 0.1; done")
+    with Typist(up.argv(*verb, "tick"), cwd=up.project, env=up.env) as person:
+        person.wait_for("tick\r\ntock\r\n")  # the terminal is as it was: a line ends at its begin
+        assert person.type("\x03").finish() == -signal.SIGINT
+    assert jobs(up)[0]["state"] == "running"
 
 
 def test_two_terminals_share_a_job(up):

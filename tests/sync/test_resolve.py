@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from afield.errors import UsageError
+from afield.errors import UsageError, WrongKind
 from afield.sync.channel import local_worker
 from afield.sync.resolve import other_name
 from afield.sync.session import Session
@@ -215,9 +215,17 @@ def test_a_file_against_a_folder_can_be_settled_each_way(pair, folder, how):
             elif how == folder:
                 assert set(tree) == {b"x", b"x/inner"}
                 assert [event.path for event in await session.history()] == [b"x"]
+                with pytest.raises(WrongKind) as caught:
+                    await session.undo(b"x")
+                assert "remove the folder" in caught.value.hint
             else:
                 assert tree == {b"x": ("f", b"file", False)}
                 assert [event.path for event in await session.history()] == [b"x/inner"]
+                await session.undo(b"x")
+                await session.flush()
+                assert set(pair.equal()) == {b"x", b"x/inner"}
+                kept = await session.history()
+                assert (b"x", "removed", 4) in [(event.path, event.action, event.size) for event in kept]
 
     asyncio.run(body())
 

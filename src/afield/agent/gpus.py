@@ -103,20 +103,20 @@ class Claim:
         self._locks, self.indexes = [], []
 
 
-def pick(folder: "str", count: "int") -> "Tuple[Optional[Claim], str]":
-    """Give (a claim on count idle GPUs, "") or (None, why not); blocks for as long as nvidia-smi takes. Raises OSError."""
+def pick(folder: "str", count: "int") -> "Tuple[Optional[Claim], str, bool]":
+    """Give (a claim on count idle GPUs or None, why not, whether it is worth to wait for them).
+
+    Blocks for as long as nvidia-smi takes. Raises OSError.
+    """
     gpus, apps = sample()
     if not gpus:
-        return None, "nvidia-smi finds no GPU there"
+        return None, "nvidia-smi finds no GPU there", False
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     if len(allowed(visible, gpus)) < count:
-        return None, "%d GPUs were asked for, there are %d" % (count, len(allowed(visible, gpus)))
+        return None, "%d GPUs were asked for, there are %d" % (count, len(allowed(visible, gpus))), False
     free = idle(visible, gpus, apps)
     claim = Claim()
     if len(free) >= count and claim.take(folder, free, count):
-        return claim, ""
-    return None, "%d of %d GPUs were asked for, %d have no process and some of these may be taken by jobs" % (
-        count,
-        len(gpus),
-        len(free),
-    )
+        return claim, "", True
+    why = "%d of %d GPUs were asked for, %d have no process and some of these may be taken by jobs"
+    return None, why % (count, len(gpus), len(free)), True

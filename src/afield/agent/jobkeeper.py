@@ -177,12 +177,13 @@ class JobKeeper:
         count = self._wish["gpus"]
         if not count:
             return ""
-        claim, why = gpus.pick(self.base, count)
+        claim, why, hope = gpus.pick(self.base, count)
         if claim is None:
-            if self._wish["gpu_wait"]:
+            # Of one that waits already an nvidia-smi that fails for once is no reason to give up.
+            if self._wish["gpu_wait"] and (hope or self._waited):
                 return "GPUs: " + why
-            error = ProcessError(why, hint="wait for idle ones with --gpu-wait; `afield top` shows who uses them")
-            self._failed_to_start(error)
+            hint = "wait for idle ones with --gpu-wait; `afield top` shows who uses them"
+            self._failed_to_start(ProcessError(why, hint=hint if hope else "`afield facts` shows what is there"))
             return None
         self._claim = claim
         named = ",".join(str(index) for index in sorted(claim.indexes))

@@ -41,6 +41,8 @@ def fields_of(wish: dict[str, Any]) -> dict[str, Any]:
     from afield.config.schema import parse_size
 
     fields = {name: wish[name] for name in wish if name not in ("env", "gpu", "journal")}
+    if not wish.get("name", "").isprintable():
+        raise UsageError(f"--name expects a name of one line without control characters, got {wish['name']!r:.60}")
     if "env" in wish:
         fields["environment"] = wish["env"]
     if "gpu" in wish:
@@ -54,6 +56,12 @@ def fields_of(wish: dict[str, Any]) -> dict[str, Any]:
     url = wish.get("notify_url")
     if url and not url.startswith(("http://", "https://")):
         raise UsageError(f"--notify-url expects an address that begins with https:// or http://, got {url!r:.60}")
+    for pattern in wish.get("sync_back", ()):
+        if pattern.startswith(("/", "~")) or ".." in pattern.split("/") or not pattern:
+            raise UsageError(
+                f"--sync-back expects a pattern below the project's folder, got {pattern!r:.60}",
+                hint="such as 'runs/**'; `afield get` fetches from anywhere",
+            )
     if wish.get("pty"):
         try:
             size = os.get_terminal_size()
@@ -65,9 +73,9 @@ def fields_of(wish: dict[str, Any]) -> dict[str, Any]:
 
 def started_text(job: dict[str, Any]) -> str:
     """Say what was started and how to look at it. Pure."""
-    from afield.cli.terminal import printable
+    from afield.cli.terminal import one_line
 
-    name, number = printable(str(job["name"])), job["number"]
+    name, number = one_line(str(job["name"])), job["number"]
     if job["state"] == "waiting":
         return f"job {number} ({name}) waits: {job['why']}"
     if job["state"] not in LIVE and job["why"]:
@@ -121,8 +129,15 @@ def named(args: argparse.Namespace, terminal: Terminal, word: str) -> dict[str, 
     return found
 
 
-def look(args: argparse.Namespace, words: list[str]) -> int:
-    """Show a job's output on this process's own descriptors; the words are those of the daemon's job mode."""
+def look(args: argparse.Namespace, words: list[str], *, keys: bool = False) -> int:
+    """Show a job's output on this process's own descriptors; the words are those of the daemon's job mode.
+
+    Without ``keys`` nobody reads what is typed: the terminal stays as it is, and Ctrl-C is for us.
+    """
+    if not keys:
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
     from afield.cli.asking import project_of
     from afield.cli.commands.runs import carry
 

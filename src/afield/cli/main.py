@@ -116,7 +116,9 @@ def _usage(text: str) -> int:
 
 
 def _fail(text: str) -> int:
-    sys.stderr.write(f"afield: {text}\n")
+    from afield.cli.terminal import printable
+
+    sys.stderr.write(f"afield: {printable(text)}\n")
     return 1
 
 

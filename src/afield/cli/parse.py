@@ -6,18 +6,34 @@ import argparse
 import importlib
 import shlex
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
-from afield.cli.terminal import Terminal
+from afield.cli.terminal import Terminal, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from afield.cli.verbs import Verb
+
+
+class _Format(argparse.RawDescriptionHelpFormatter):
+    """Wraps paragraphs to the terminal; a block with an example in it (a line that is indented or has columns) stays."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        del indent  # descriptions have none
+        blocks = []
+        for block in text.split("\n\n"):
+            lines = block.split("\n")
+            example = any(line.startswith(" ") or "   " in line for line in lines)
+            blocks.append(block if example else textwrap.fill(" ".join(lines), width, break_on_hyphens=False))
+        return "\n\n".join(blocks)
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         self.print_usage(sys.stderr)
-        sys.stderr.write(f"afield: {message}\nhint: {self.prog} --help\n")
+        sys.stderr.write(f"afield: {printable(message)}\nhint: {self.prog} --help\n")
         raise SystemExit(2)
 
 
@@ -27,7 +43,7 @@ def build(verb: Verb, parser: argparse.ArgumentParser | None = None) -> argparse
     made = parser or _Parser(
         prog=f"afield {verb.name}",
         description=(module.__doc__ or verb.help).strip(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Format,
         allow_abbrev=False,
     )
     module.configure(made)
@@ -77,6 +93,32 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a further folder of the project, by its name in afield.toml; paths are below it",
     )
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Give the type of an argument that is a whole number, at least so large."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number, {least} or more, got {text!r}")
+        return number
+
+    return parse
+
+
+def seconds(text: str) -> float:
+    """Parse a number of seconds, 0 or more."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e9:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds, got {text!r}")
+    return number
 
 
 def complete_machines(**_: Any) -> list[str]:

@@ -25,7 +25,9 @@ def project_path(text: str, folder: str) -> str:
             return ""
         if path.startswith(folder.rstrip("/") + "/"):
             return path[len(folder.rstrip("/")) + 1 :]
-    raise BadPath(f"{text} is not in the project {folder}", hint="name a path below the project's folder")
+    raise BadPath(
+        f"{text} is not in {folder}", hint="name a path below that folder; one of [folders.NAME]: --folder NAME"
+    )
 
 
 def has_magic(text: str) -> bool:

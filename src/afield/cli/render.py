@@ -5,11 +5,12 @@ Names that came from a place are made printable here, so that none can drive the
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
 from afield.cli.render_status import status_text
-from afield.cli.terminal import printable
+from afield.cli.terminal import one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +49,7 @@ def plural(count: int, word: str) -> str:
 
 def table(rows: Iterable[Iterable[Any]], *, gap: str = "  ") -> str:
     """Give rows as columns of equal width."""
-    texts = [[printable(str(cell)).replace("\n", "\\n") for cell in row] for row in rows]
+    texts = [[one_line(str(cell)) for cell in row] for row in rows]
     if not texts:
         return ""
     widths = [max(len(row[i]) for row in texts if i < len(row)) for i in range(max(map(len, texts)))]
@@ -76,7 +77,7 @@ def synced_text(done: dict[str, Any]) -> str:
         parts.append(f"{plural(there, 'change')} went there")
     if here:
         parts.append(f"{plural(here, 'change')} came here")
-    text = ", ".join(parts) or "both sides agree"
+    text = ", ".join(parts) or ("it was up already" if done.get("already") else "both sides agree")
     if done.get("bytes"):
         text += f" ({size(done['bytes'])})"
     conflicts = done.get("conflicts") or 0
@@ -221,8 +222,25 @@ def _command(item: dict[str, Any]) -> str:
     return " ".join(words)[:80]
 
 
+def toml_word(value: Any) -> str:
+    """Give a value as afield.toml has it, a text without its quotes."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(json.dumps(str(item), ensure_ascii=False) for item in value) + "]"
+    if isinstance(value, dict):
+        items = (
+            f"{key} = {toml_word(item) if isinstance(item, list | tuple) else json.dumps(item, ensure_ascii=False)}"
+            for key, item in value.items()
+        )
+        return "{ " + ", ".join(items) + " }"
+    return str(value)
+
+
 def config_text(folder: str, machine: str, rows: list[dict[str, Any]]) -> str:
     """Every setting, where it comes from and what it is for."""
     shown = [["setting", "value", "from"]]
-    shown += [[row["key"], "-" if row["value"] in (None, [], {}) else str(row["value"]), row["from"]] for row in rows]
+    shown += [
+        [row["key"], "-" if row["value"] in (None, [], {}) else toml_word(row["value"]), row["from"]] for row in rows
+    ]
     return f"{folder}, machine {machine}\n\n{table(shown)}"

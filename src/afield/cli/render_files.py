@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from afield.cli.render import moment, plural, size, table
-from afield.cli.terminal import printable
+from afield.cli.terminal import one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,9 +56,9 @@ def settled_text(done: dict[str, Any]) -> str:
         more = " (with conflict markers: edit it)" if path in marked else ""
         if path in renamed:
             more = f" (the other version is {renamed[path]})"
-        lines.append(f"settled {path}{more}")
-    lines += [f"open    {item['path']}: {item['why']}" for item in done.get("open") or ()]
-    return printable("\n".join(lines))
+        lines.append(one_line(f"settled {path}{more}"))
+    lines += [one_line(f"open    {item['path']}: {item['why']}") for item in done.get("open") or ()]
+    return "\n".join(lines)
 
 
 def history_text(found: list[dict[str, Any]]) -> str:
@@ -85,11 +85,12 @@ def restored_text(done: dict[str, Any], *, named: int = 10) -> str:
     found = done.get("restored") or []
     words = {"restored": "took away again"}
     lines = [
-        f"{words.get(str(item.get('action')), 'restored')} {item['path']} ({item['side']})" for item in found[:named]
+        one_line(f"{words.get(str(item.get('action')), 'restored')} {item['path']} ({item['side']})")
+        for item in found[:named]
     ]
     if len(found) > named:
         lines.append(f"and {plural(len(found) - named, 'more file')}")
-    return printable("\n".join(lines))
+    return "\n".join(lines)
 
 
 # ---- reasons
@@ -102,17 +103,20 @@ def rule_text(rule: dict[str, Any]) -> str:
         return printable(text)
     if text.startswith("built-in: "):
         return printable(f"{rule['rule']} (built in: {text[10:]})")
-    place = f"entry {rule['line']} of sync.ignore" if text == "settings" else f"line {rule['line']} of {text}"
+    if not rule["line"]:
+        return printable(f"{rule['rule']} ({text})")
+    word = "entry" if text in ("settings", "sync.keep-there") else "line"
+    place = f"{word} {rule['line']} of {'sync.ignore' if text == 'settings' else text}"
     return printable(f"{rule['rule']} ({place})")
 
 
 def ignored_text(found: dict[str, Any]) -> str:
     """Which rule leaves a path out."""
-    path = found["path"]
+    path = one_line(found["path"])
     if not found["ignored"]:
         back = f"; taken back in by {rule_text(found)}" if found.get("rule") is not None else ""
         return printable(f"{path} is not left out{back}")
-    above = f", which matches {found['at']}" if found.get("at") not in (None, path) else ""
+    above = f", which matches {one_line(found['at'])}" if found.get("at") not in (None, found["path"]) else ""
     return printable(f"{path} is left out: {rule_text(found)}{above}")
 
 
@@ -139,7 +143,7 @@ def why_text(told: dict[str, Any]) -> str:
         ["history", f"{moment(item['time'])} {item['action']} {item['side']} (afield undo --event {item['id']})"]
         for item in told.get("history") or ()
     ]
-    return printable(f"{told['path']}: {_sentence(told)}") + "\n" + table([["", *row] for row in rows])
+    return one_line(f"{told['path']}: {_sentence(told)}") + "\n" + table([["", *row] for row in rows])
 
 
 def _sentence(told: dict[str, Any]) -> str:
@@ -244,9 +248,7 @@ def tree_text(top: str, entries: list[dict[str, Any]], *, hidden: bool, only_fol
         target = f" -> {entry['target']}" if entry.get("target") else ""
         is_folder = entry["kind"] == "d"
         folders, files = folders + is_folder, files + (not is_folder)
-        lines.append(
-            front + ("└── " if last else "├── ") + printable(name + "/" * is_folder + target).replace("\n", "\\n")
-        )
+        lines.append(front + ("└── " if last else "├── ") + one_line(name + "/" * is_folder + target))
         stack += [(each, front + ("    " if last else "│   "), end) for each, end in _siblings(below, entry["name"])]
     return "\n".join([*lines, "", f"{plural(folders, 'folder')}, {plural(files, 'file')}"])
 

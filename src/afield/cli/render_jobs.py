@@ -6,7 +6,7 @@ from typing import Any
 
 from afield.cli.render import plural, size, table
 from afield.cli.render_status import ago
-from afield.cli.terminal import colour, printable
+from afield.cli.terminal import colour, one_line, printable
 
 LIVE = ("starting", "waiting", "running")
 _COMMAND = 60
@@ -63,7 +63,7 @@ def jobs_text(jobs: list[dict[str, Any]], now: float, *, every: bool = False) ->
 def ended_lines(jobs: list[dict[str, Any]]) -> str:
     """Say how each ended."""
     return "\n".join(
-        printable(f"job {job['number']} ({job['name']}): {state_text(job)}" + (f": {job['why']}" if job["why"] else ""))
+        one_line(f"job {job['number']} ({job['name']}): {state_text(job)}" + (f": {job['why']}" if job["why"] else ""))
         for job in jobs
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from afield.cli.render import plural
 from afield.cli.render import size as amount
 
 _NAMED = 10
@@ -14,25 +15,25 @@ def synced_text(done: dict[str, Any]) -> str:
     """Say what a sync did."""
     what = f"Python {done['python']} of {done['prefix']}"
     if not done["changed"] and not done["removed"]:
-        return f"{what}: nothing changed, {done['files']} files are here ({done['seconds']:.1f} s)"
+        return f"{what}: nothing changed, {plural(done['files'], 'file')} here ({done['seconds']:.1f} s)"
     parts = [f"{done['changed']} packages and modules came or changed", f"{done['removed']} went"]
     return (
-        f"{what}: {parts[0]}, {parts[1]}; {done['files']} files are here, {amount(done['bytes'])}\n"
-        f"fetched {done['fetched']} files, {amount(done['fetched_bytes'])}; the rest was here already ({done['seconds']:.1f} s)"
+        f"{what}: {parts[0]}, {parts[1]}; {plural(done['files'], 'file')} here, {amount(done['bytes'])}\n"
+        f"fetched {plural(done['fetched'], 'file')}, {amount(done['fetched_bytes'])}; the rest was here already ({done['seconds']:.1f} s)"
     )
 
 
 def status_text(told: dict[str, Any], now: float | None = None) -> str:
     """Say what is here."""
     store = told["store"]
-    foot = f"store: {store['files']} contents, {amount(store['bytes'])}, {store['folder']}"
+    foot = f"store: {plural(store['files'], 'content')}, {amount(store['bytes'])}, {store['folder']}"
     mirror = told["mirror"]
     if mirror is None:
         return f"no mirror here; make it with: afield mirror sync\n{foot}"
     age = max(0.0, (time.time() if now is None else now) - mirror["time"])
     lines = [
         f"Python {mirror['python']} of {mirror['prefix']} on {mirror['machine']}, {ago(age)}",
-        f"{mirror['files']} files, {amount(mirror['bytes'])}",
+        f"{plural(mirror['files'], 'file')}, {amount(mirror['bytes'])}",
     ]
     lines += [f"  {root['far']} → {root['here']} ({root['files']})" for root in mirror["roots"] if root["here"]]
     lines += [f"left out, too large: {folder}" for folder in mirror["large"]]
@@ -47,7 +48,10 @@ def removed_text(done: dict[str, Any]) -> str:
     """Say what went."""
     if not done["removed"]:
         return "there was no mirror here"
-    return f"removed {done['removed']} files; {done['freed_files']} contents that nothing else uses went, {amount(done['freed_bytes'])}"
+    return (
+        f"removed {plural(done['removed'], 'file')}; "
+        f"{plural(done['freed_files'], 'content')} that nothing else uses went, {amount(done['freed_bytes'])}"
+    )
 
 
 def ago(seconds: float) -> str:

@@ -47,6 +47,22 @@ def printable(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """Give a name as ``printable`` does, its line breaks written out: it must not look like more lines of ours."""
+    return printable(text).replace("\n", "\\n")
+
+
+def _harmless(text: str) -> str:
+    """Give text without control characters but for our own colours: whatever a renderer forgot cannot drive the terminal."""
+    if "\033[" not in text:
+        return printable(text)
+    import re
+
+    return "".join(
+        piece if place % 2 else printable(piece) for place, piece in enumerate(re.split(r"(\033\[[0-9]*m)", text))
+    )
+
+
 class Terminal:
     """One command's output and questions."""
 
@@ -68,7 +84,7 @@ class Terminal:
         if self.json:
             self.out_json(value)
         elif text:
-            self.out(text)
+            self.out(_harmless(text))
 
     def note(self, text: str) -> None:
         """Say something beside the data."""

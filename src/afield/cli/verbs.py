@@ -29,7 +29,7 @@ TITLES: Final = {
     "more": "more",
 }
 VERBS: Final = (
-    Verb("init", "init", "name the place of this project: writes afield.toml and checks the login", "start"),
+    Verb("init", "init", "name the place of this project: writes afield.toml, tries it", "start"),
     Verb("up", "up", "link, first sync, then live sync in the background", "start"),
     Verb("down", "down", "stop the sync and the link of this project", "start"),
     Verb("clean", "clean", "remove every trace of afield from the place", "start"),
@@ -45,11 +45,11 @@ VERBS: Final = (
     Verb("stop", "stop", "end jobs: SIGTERM, then SIGKILL", "jobs"),
     Verb("rm", "rm", "remove jobs that have ended, and their output", "jobs"),
     Verb("top", "top", "jobs, processor, memory and GPUs there, live", "jobs"),
-    Verb("env", "env", "environments there: list, use, create, install, export, diff, remove", "run"),
+    Verb("env", "env", "environments: list, use, create, install, export, diff, remove", "run"),
     Verb(
         "mirror",
         "mirror",
-        "sources of the environment there, for tools that read files here: sync, status, get, remove",
+        "sources of the environment there, for tools that read files here",
         "run",
     ),
     Verb("forward", "forward", "carry a port here: afield forward 8000", "run"),
@@ -68,7 +68,7 @@ VERBS: Final = (
     Verb("cat", "cat", "print a file that is there", "files"),
     Verb("open", "open", "open a file in the editor, also one that is only there", "files"),
     Verb("status", "status", "links, sync, conflicts, agents", "look"),
-    Verb("doctor", "doctor", "check link, paths, environment, disk, clock and more, each with a hint", "look"),
+    Verb("doctor", "doctor", "check link, paths, environment, disk, clock and more, with hints", "look"),
     Verb("why", "why", "why a path is synced, waits, differs or stays out", "look"),
     Verb("ignored", "ignored", "the rule that leaves a path out, or the biggest left out", "look"),
     Verb("facts", "facts", "what the place has: system, Pythons, memory, disks, GPUs", "look"),
@@ -93,7 +93,7 @@ def overview(program: str, version: str) -> str:
         lines += [f"  {verb.name:<12}{verb.help}" for verb in VERBS if verb.group == group]
         lines.append("")
     lines += [
-        "first steps:  afield init ssh://me@host   then   afield up   then   afield python script.py",
+        "first steps:  afield init ssh://me@host, afield up, afield python script.py",
         f"each command has its own --help; version {version}",
     ]
     return "\n".join(lines)

@@ -44,7 +44,9 @@ SETTINGS: Final = (
     Setting(
         "", "place", "text", None, "where: ssh://user@host[:port], a Host of ~/.ssh/config, local:// or local:///folder"
     ),
-    Setting("", "folder", "text", None, "the project's folder there; default ~/afield/PROJECT"),
+    Setting(
+        "", "folder", "text", None, "the project's folder there, absolute or below your home; default ~/afield/PROJECT"
+    ),
     Setting("", "python", "text", None, "the Python there that `afield python` runs; default: the first python3 found"),
     Setting(
         "",

@@ -51,7 +51,7 @@ async def _rows(target: Target, ask: Ask) -> list[Row]:
         *await _environment(target),
         *checkup.disks(facts),
         checkup.clock(float(facts["time"]) - middle),
-        *checkup.sync(syncs.describe(target.session) if target.session is not None else None),
+        *checkup.sync(syncs.describe(target.session) if target.session is not None else None, target.problem),
         await _git(target),
         own,
     ]

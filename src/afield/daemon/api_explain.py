@@ -19,7 +19,9 @@ async def why(daemon: Daemon, ask: Ask, args: Args) -> Any:
     target = daemon.projects.get(args["project"], args["machine"])
     session = daemon.projects.need(target, args["folder"])
     await target.place.ready(ask)
-    return await syncs.why(session, path_of(args["path"]))
+    told = await syncs.why(session, path_of(args["path"]))
+    rules = folders.rules_of(target.machine, args["folder"] or folders.OWN)
+    return {**told, "rules": {side: syncs.with_place(rules, rule) for side, rule in told["rules"].items()}}
 
 
 async def ignored(daemon: Daemon, ask: Ask, args: Args) -> Any:
@@ -35,10 +37,12 @@ async def ignored(daemon: Daemon, ask: Ask, args: Args) -> Any:
     async with syncs.worker_here() as worker:
         if args["path"]:
             path = path_of(args["path"])
-            return {"path": path, **await worker.request("explain", {**request, "path": path})}
-        parts, done = await worker.collect("left-out", request)
+            found = await worker.request("explain", {**request, "path": path})
+            return {"path": path, **syncs.with_place(part.rules, found)}
+        found, done = await worker.collect("left-out", request)
     names = ("path", "files", "bytes", "rule", "source", "line")
-    return {**done, "rows": [dict(zip(names, row, strict=True)) for part in parts for row in part]}
+    rows = [dict(zip(names, row, strict=True)) for some in found for row in some]
+    return {**done, "rows": [syncs.with_place(part.rules, row) for row in rows]}
 
 
 async def compare(daemon: Daemon, ask: Ask, args: Args) -> Any:

@@ -14,6 +14,8 @@ from afield.daemon.way import AUTO, SAME, STAND_IN, TRANSLATED, TWIN
 DISK_WARN: Final = 2_000_000_000
 DISK_FAIL: Final = 100_000_000
 QUOTA_WARN: Final = 0.95
+# What a sync that nothing stops says of itself, in words for the row.
+_AT_WORK: Final = {"opening": "starting", "first": "the first sync is under way", "live": "live", "busy": "live, busy"}
 # Seconds: what clocks that follow a time server differ by, and what builds by time stamps notice.
 CLOCK_WARN: Final = 2.0
 
@@ -125,18 +127,22 @@ def clock(skew: float) -> Row:
     )
 
 
-def sync(entry: dict[str, Any] | None) -> list[Row]:
-    """Say how changes are noticed on both sides."""
+def sync(entry: dict[str, Any] | None, problem: str | None = None) -> list[Row]:
+    """Say how the sync stands and how changes are noticed on both sides; ``problem``: why it is not up, or not as afield.toml says."""
+    rows = [Row("sync", "warn", problem)] if problem else []
     if entry is None:
-        return [Row("sync", "ok", "not up", "start it with: afield up")]
-    rows = []
+        return rows or [Row("sync", "ok", "not up", "start it with: afield up")]
     total = entry.get("conflicts_total") or 0
-    if entry.get("problems_total"):
+    state = str(entry.get("state"))
+    if state not in _AT_WORK:
+        why = f"{state}: {entry['why']}" if entry.get("why") else state
+        rows.append(Row("sync", "fail" if state == "guard" else "warn", why, entry.get("hint")))
+    elif entry.get("problems_total"):
         rows.append(Row("sync", "warn", f"{entry['problems_total']} paths with a problem", "afield status"))
     elif total:
         rows.append(Row("sync", "warn", f"{total} conflicts", "afield conflicts"))
     else:
-        rows.append(Row("sync", "ok", str(entry.get("state"))))
+        rows.append(Row("sync", "ok", _AT_WORK[state]))
     for side, mode in (entry.get("watch") or {}).items():
         missing = (entry.get("unwatched") or {}).get(side) or 0
         if missing:
@@ -144,7 +150,7 @@ def sync(entry: dict[str, Any] | None) -> list[Row]:
             rows.append(
                 Row("watch", "warn", f"{side}: {missing} folders have no watch and are looked at in turns", hint)
             )
-        elif mode not in (None, "inotify"):
+        elif mode and mode != "inotify":
             rows.append(Row("watch", "warn", f"{side}: {mode}; changes are noticed later"))
         else:
             rows.append(Row("watch", "ok", f"{side}: {mode or 'starting'}"))
@@ -159,11 +165,11 @@ def environment(env: dict[str, Any] | None, wanted: str | None, error: str | Non
         text = f"{wanted} (python =)" if wanted else "none chosen: the first python3 there"
         return [Row("env", "ok", text, None if wanted else "choose one with: afield env use NAME")]
     rows = [Row("env", "ok", f"{env['name']}, {env['kind']}, Python {env['version']}, {env['packages']} packages")]
-    for package, use in (("ipykernel", "notebooks"), ("debugpy", "the debugger")):
+    for package, use in (("ipykernel", "notebooks need"), ("debugpy", "the debugger needs")):
         if env.get(package):
             rows.append(Row(package, "ok", str(env[package])))
         else:
-            rows.append(Row(package, "warn", f"missing: {use} need it", f"afield env install {package}"))
+            rows.append(Row(package, "warn", f"missing: {use} it", f"afield env install {package}"))
     return rows
 
 

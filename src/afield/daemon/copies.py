@@ -97,7 +97,7 @@ async def get_file(
     front = b"." + os.path.basename(to)[:150] + b"."
     part = os.path.join(os.path.dirname(to), front + stamp + b".afield-part")
     _drop_others(part, front)
-    with _open_part(part) as file:
+    with _open_part(part, to) as file:
         handle = file.fileno()
         begin = os.fstat(handle).st_size
         known = await asyncio.to_thread(_digest_of, handle, begin) if begin else hashlib.sha256()
@@ -174,11 +174,12 @@ def _remove(path: bytes) -> None:
         os.unlink(path)
 
 
-def _open_part(part: bytes) -> BinaryIO:
+def _open_part(part: bytes, to: bytes) -> BinaryIO:
     try:
         handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     except OSError as error:
-        raise FileFailed(f"{os.fsdecode(part)} cannot be written: {error.strerror}") from None
+        hint = "make its folder first" if isinstance(error, FileNotFoundError) else None
+        raise FileFailed(f"{os.fsdecode(to)} cannot be written: {error.strerror}", hint=hint) from None
     return open(handle, "r+b", buffering=0)
 
 

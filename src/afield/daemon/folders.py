@@ -122,6 +122,15 @@ async def start(target: Target, ask: Ask | None, answers: syncs.Answers) -> dict
     return add_up(done)
 
 
+def as_it_is(target: Target) -> dict[str, Any]:
+    """Give what ``start`` gives, of a target that is up already. Raises what a guard holds one of its folders back for."""
+    done = []
+    for name, session in sessions(target):
+        with _named(name):
+            done.append(syncs.as_it_is(session))
+    return {"already": True, **add_up(done)}
+
+
 def sessions(target: Target) -> list[tuple[str, Any]]:
     """Give (name, session) of all that are there, the project's own first."""
     own = [(OWN, target.session)] if target.session is not None else []
@@ -168,6 +177,11 @@ def check_name(machine: Machine, name: str) -> None:
         raise ConfigError(
             f"no folder {name!r} in afield.toml (known: {', '.join(known) or 'none'})", hint="see: afield config"
         )
+
+
+def rules_of(machine: Machine, name: str) -> Machine | Folder:
+    """Give the sync settings of a folder that ``check_name`` knows."""
+    return next((each for each in machine.folders if each.name == name), machine)
 
 
 @contextlib.contextmanager

@@ -56,6 +56,8 @@ class Projects:
         name = machine or self._default.get(folder, "")
         known = self._targets.get((folder, name))
         if known is not None and self._stamps.get(folder) == stamp:
+            if known.later is not None and known.at_rest:
+                self._use(known, known.later)
             return known
         return self._load(folder, machine, stamp)
 
@@ -115,10 +117,10 @@ class Projects:
     # ---- up and down
 
     async def up(self, target: Target, ask: Ask | None, answers: syncs.Answers | None = None) -> dict[str, Any]:
-        """Link, first sync, live sync; joins one that is under way. Raises what stopped it."""
+        """Link, first sync, live sync; joins one that is under way. Raises what stopped it, or holds one back that is up."""
         if target.live:
             await target.place.ready(ask)
-            return {"already": True}
+            return folders.as_it_is(target)
         if target.starting is not None:
             try:
                 return await self._join(target)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from afield.errors import ProtocolError
+from afield.errors import AfieldError, ProtocolError
 
 MAGIC = b"AFR1"
 WINDOW = 1 << 20
@@ -164,8 +164,28 @@ def ended(code: int) -> bytes:
 
 def refused(code: int, text: str, hint: str | None) -> bytes:
     """Give ``E``: what the client shows on stderr and ends with."""
-    body = bytes([code & 255]) + (f"{text}\nhint: {hint}" if hint else text).encode("utf-8", "surrogateescape")
+    body = bytes([code & 255]) + shown(f"{text}\nhint: {hint}" if hint else text)
     return head(b"E", len(body)) + body
+
+
+def refusal(error: AfieldError) -> bytes:
+    """Give ``E`` for an error: told as a shell tells it when the command there cannot be run, else as every verb of ours does."""
+    code = 255 if isinstance(error, ProtocolError) else error.exit
+    text = str(error) if code in (126, 127) else f"afield: {error}"
+    return refused(code, text, error.hint)
+
+
+def shown(text: str) -> bytes:
+    """Give text as a terminal may see it, since the client is too small to look: control characters are escaped."""
+    if not text.replace("\n", "").isprintable():
+        text = "".join(c if c == "\n" or c.isprintable() else _escaped(c) for c in text)
+    return text.encode("utf-8")
+
+
+def _escaped(char: str) -> str:
+    # A byte of a name that is not UTF-8 (PEP 383), else a character.
+    byte = ord(char) - 0xDC00
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else char.encode("unicode_escape").decode("ascii")
 
 
 def not_ready() -> bytes:
@@ -175,7 +195,7 @@ def not_ready() -> bytes:
 
 def notice(text: str) -> bytes:
     """Give ``n``."""
-    body = text.encode("utf-8", "surrogateescape")
+    body = shown(text)
     return head(b"n", len(body)) + body
 
 

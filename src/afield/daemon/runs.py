@@ -378,8 +378,7 @@ class Run:
         self._hang_up()
 
     def _refuse(self, error: AfieldError) -> None:
-        code = 255 if isinstance(error, ProtocolError) else error.exit
-        self._finish(run_wire.refused(code, str(error), error.hint))
+        self._finish(run_wire.refusal(error))
         self._hang_up()
 
     def _hang_up(self) -> None:

@@ -96,6 +96,18 @@ def ignore_lines(rules: Machine | Folder) -> tuple[str, ...]:
     return (*rules.ignore, *rules.keep_there)
 
 
+def with_place(rules: Machine | Folder, rule: dict[str, Any]) -> dict[str, Any]:
+    """Give a worker's answer with the setting that its rule stands in: a worker knows only all patterns in one list."""
+    if rule.get("source") != "settings":
+        return rule
+    line = int(rule["line"]) - len(rules.ignore)
+    if line <= 0:
+        return rule
+    if line <= len(rules.keep_there):
+        return {**rule, "source": "sync.keep-there", "line": line}
+    return {**rule, "source": "it belongs to a further folder of the project", "line": 0}
+
+
 async def check_first(session: Any, machine: Machine, confirm: int | None) -> None:
     """Look at what a first sync would carry. Raises NeedsConfirmation when it is above the machine's limits."""
     from afield.sync.notice import check, notice
@@ -272,6 +284,13 @@ def done_of(session: Any) -> dict[str, Any]:
         "files": status.agreed,
         "notes": list(status.notes),
     }
+
+
+def as_it_is(session: Any) -> dict[str, Any]:
+    """Give the same without any new step. Raises what a guard holds the session back for."""
+    if session.state == "guard" and session.reason is not None:
+        raise session.reason
+    return {**done_of(session), "here": 0, "there": 0, "bytes": 0}
 
 
 def describe(session: Any) -> dict[str, Any]:

@@ -29,6 +29,8 @@ class Target:
     def __init__(self, folder: str, machine: Machine, place: Place) -> None:
         self.folder = folder
         self.machine = machine
+        # What the settings say now, when that can hold only after a `down`.
+        self.later: Machine | None = None
         self.place = place
         self.session: Any = None
         # The sessions of further folders, by name.
@@ -52,15 +54,23 @@ class Target:
         """Whether its first sync is over and the live one runs."""
         return self.session is not None and self.starting is None
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether it is down, and nothing brings it up."""
+        return self.session is None and self.starting is None
+
     def use(self, machine: Machine) -> None:
-        """Take new settings; those of the place and the sync only when it is not up."""
+        """Take new settings; those of the place and the sync only when it is at rest, else ``later`` keeps them."""
+        if self.later is not None:
+            self.later = self.problem = None
         if machine == self.machine:
             return
         fixed = ("place", "folder", "agent_python", "ssh", "folders", *SYNC)
         changed = [name for name in fixed if getattr(machine, name) != getattr(self.machine, name)]
         self.problem = None
-        if changed and (self.session is not None or self.starting is not None):
+        if changed and not self.at_rest:
             self.problem = f"{', '.join(changed)} changed in {FILE}: `afield down` and `afield up` make it so"
+            self.later = machine
             return
         self.machine = machine
         self.forget_mapping()

@@ -123,7 +123,8 @@ class History:
                     word = "folder-removed" if folder else action.decode("ascii", "replace")
                     size = 0 if folder or action == RESTORED else stat.st_size
                     kept.append([path, when, original, word, size])
-            kept.sort(key=lambda event: float(event[1]), reverse=True)
+            # A clock's tick may hold a whole restore: its mark is written last.
+            kept.sort(key=lambda event: (float(event[1]), event[3] == "restored"), reverse=True)
             self.handles.forget()
             yield kept
 
@@ -153,12 +154,12 @@ class History:
                     self._take_away(root, path, mark[0], mark[1:])
                     os.unlink(name, dir_fd=fd)
                 elif modes.S_ISDIR(kept.st_mode):
-                    made = make_all(root, path)
+                    made = self._make_way(root, path)
                     if made:
                         self._mark(path, [FOLDER_MARK, *made])
                 else:
                     above, _, last = path.rpartition(b"/")
-                    made = make_all(root, above)
+                    made = self._make_way(root, above)
                     self._put_back(fd, name, root.folder(above), last, path, made)
             except OSError as error:
                 raise from_os_error(error, path)
@@ -169,6 +170,17 @@ class History:
             source.forget()
             root.forget()
         return path
+
+    def _make_way(self, root: "Root", path: "bytes") -> "List[bytes]":
+        """Make the folders at and above ``path``; gives those that were missing. What stands there in place of one is kept."""
+
+        def keep(top: "bytes") -> "None":
+            folder, name = root.locate(top)
+            now = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if kind_of(now.st_mode) in ("f", "l"):
+                self.keep_move(folder, name, top, now.st_size)
+
+        return root.make_all(path, keep)
 
     def _take_away(self, root: "Root", path: "bytes", kind: "bytes", made: "List[bytes]") -> "None":
         """Remove what a restore had made: a file goes to the history, a folder only when it is empty."""
@@ -216,7 +228,11 @@ class History:
             self._mark(path, [FILE_MARK, *made])
             return
         if kind_of(now.st_mode) not in ("f", "l"):
-            raise WrongKind("%s: a folder stands where a file is to be restored" % show(path), path=path)
+            raise WrongKind(
+                "%s: a folder stands where a file is to be restored" % show(path),
+                hint="move or remove the folder (that goes to the history, too), then say it again",
+                path=path,
+            )
         self.keep_link(target, last, path, now.st_size)
         if os.stat(last, dir_fd=target, follow_symlinks=False).st_ino != now.st_ino:
             raise FileChanged("%s: it changed right now" % show(path), hint="try again", path=path)
@@ -291,22 +307,6 @@ def walk(handles: "Handles", path: "bytes", empty: "bool" = False) -> "Iterator[
                 pending.append(inner)
             else:
                 yield inner, stat
-
-
-def make_all(root: "Root", path: "bytes") -> "List[bytes]":
-    """Make a folder and those above it; gives the ones that were missing, the topmost first. Raises OSError."""
-    missing = []
-    while path:
-        try:
-            root.folder(path)
-            break
-        except FileNotFoundError:
-            missing.append(path)
-            path = path.rpartition(b"/")[0]
-    missing.reverse()
-    for each in missing:
-        root.make(each, 0o777)
-    return missing
 
 
 def _make_folder(there: "int", last: "bytes") -> "None":

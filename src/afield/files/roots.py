@@ -12,6 +12,10 @@ from afield.files.faults import from_os_error, show
 from afield.files.handles import FOLDER, Handles
 from afield.tree.paths import parents
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, List
+
 
 def home() -> "bytes":
     """Give the home folder: $HOME, or what the user database says."""
@@ -104,6 +108,31 @@ class Root(Handles):
         held = os.fstat(self.fd)
         if (now.st_dev, now.st_ino) != (held.st_dev, held.st_ino):
             raise RootReplaced("another folder stands at %s now" % show(self.path), path=self.path)
+
+    def make_all(self, path: "bytes", in_way: "Callable[[bytes], None]") -> "List[bytes]":
+        """Make a folder and those above it; gives the ones that were missing, the topmost first. Raises OSError.
+
+        ``in_way`` is asked to take away what is no folder and stands where one is to be.
+        """
+        missing = []
+        while path:
+            try:
+                self.folder(path)
+                break
+            except FileNotFoundError:
+                pass
+            except NotADirectoryError:  # also of a link; what is wrong may be further up
+                try:
+                    in_way(path)
+                except NotADirectoryError:
+                    pass
+                self.forget()
+            missing.append(path)
+            path = path.rpartition(b"/")[0]
+        missing.reverse()
+        for each in missing:
+            self.make(each, 0o777)
+        return missing
 
     def close(self) -> "None":
         """Close everything; the root cannot be used after."""

@@ -54,7 +54,8 @@ def check_far(path: bytes) -> bytes:
     """Return an absolute path in its shortest form: no ``.``, no empty part, no slash at the end. Raises BadPath for ``..`` and the like."""
     parts = [part for part in path.split(b"/") if part not in (b"", b".")]
     if not path.startswith(b"/") or b".." in parts or b"\0" in path or len(path) > LONGEST:
-        raise BadPath(f"expected an absolute path without '..', got {path!r:.200}", path=path)
+        shown = path.decode("utf-8", "backslashreplace")
+        raise BadPath(f"expected an absolute path there without '..', got {shown:.200}", path=path)
     return b"/" + b"/".join(parts)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from afield.cli.jobs import LIVE, add_job, look, named
 from afield.cli.parse import add_machine
+from afield.cli.terminal import one_line
 
 if TYPE_CHECKING:
     from afield.cli.terminal import Terminal
@@ -28,13 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Attach."""
     job = named(args, terminal, args.job)
-    if job["pty"] and job["state"] in LIVE:
-        if os.isatty(0):
-            terminal.note(f"attached to job {job['number']} ({job['name']}); Ctrl-\\ twice leaves it")
-    else:
-        # Nobody reads what is typed, so the terminal stays as it is and Ctrl-C is for us.
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        os.close(null)
+    keys = bool(job["pty"] and job["state"] in LIVE)
+    if keys and os.isatty(0):
+        terminal.note(f"attached to job {job['number']} ({one_line(job['name'])}); Ctrl-\\ twice leaves it")
     lines = shutil.get_terminal_size().lines
-    return look(args, [job["id"], "follow", "result", f"lines={lines}", *(["input"] if job["pty"] else [])])
+    return look(args, [job["id"], "follow", "result", f"lines={lines}", *(["input"] if job["pty"] else [])], keys=keys)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from afield.cli.asking import ask
 from afield.cli.parse import add_json, add_machine
+from afield.cli.terminal import one_line
 
 if TYPE_CHECKING:
     from afield.cli.terminal import Terminal
@@ -30,18 +31,16 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     fields: dict[str, Any] = {"files": not args.keep_files, "force": args.force}
     if args.dry_run or not args.yes:
         plan = ask("clean", args, terminal, dry_run=True, **fields)
-        listed = plan.get("would_remove") or []
+        listed = [one_line(str(item)) for item in plan.get("would_remove") or []]
         if args.dry_run:
-            terminal.result(plan, "\n".join(str(item) for item in listed) or "nothing to remove")
+            terminal.result(plan, "\n".join(listed) or "nothing to remove")
             return 0
-        if not terminal.confirm(
-            "remove there:\n  " + "\n  ".join(str(item) for item in listed) + "\nremove all of it?"
-        ):
+        if not terminal.confirm("remove there:\n  " + "\n  ".join(listed) + "\nremove all of it?"):
             return 1
     done = ask("clean", args, terminal, dry_run=False, **fields)
     gone = ask("mirror-remove", args, terminal)["removed"]  # a copy of what is there, so it goes with it
     if gone:
         done["removed"] = [*(done.get("removed") or []), f"the mirror here ({gone} files)"]
     removed = done.get("removed") or []
-    terminal.result(done, "\n".join(f"removed {item}" for item in removed) or "nothing to remove")
+    terminal.result(done, "\n".join(f"removed {one_line(str(item))}" for item in removed) or "nothing to remove")
     return 0

@@ -23,11 +23,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_machine(parser)
     add_folder(parser)
     add_json(parser)
-    parser.add_argument("path", nargs="?", default=".", help="a folder or file of the project (default: this folder)")
+    parser.add_argument(
+        "path", nargs="?", help="a folder or file of the project (default: this folder, or all of --folder)"
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Compare."""
-    found = ask("compare", args, terminal, path=project_path(args.path, root_of(args)))
+    given = args.path or ("." if args.folder is None else "")
+    found = ask("compare", args, terminal, path=project_path(given, root_of(args)) if given else "")
     terminal.result(found, compare_text(found))
     return 1 if found["rows"] else 0

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from afield.cli.asking import ask_plain
-from afield.cli.parse import add_json
+from afield.cli.parse import add_json, whole
 from afield.errors import DaemonError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_json(parser)
     parser.add_argument("action", choices=("start", "stop", "log", "info"), help="what to do")
-    parser.add_argument("-n", "--lines", type=int, default=50, help="how many lines of the log")
+    parser.add_argument("-n", "--lines", type=whole(0), default=50, help="how many lines of the log")
     parser.add_argument("--force", action="store_true", help="stop also while programs run there")
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from afield.cli.asking import ask, root_of
 from afield.cli.diffing import content, diff, differ
-from afield.cli.parse import add_folder, add_json, add_machine
+from afield.cli.parse import add_folder, add_json, add_machine, whole
 from afield.cli.paths import project_path
 from afield.cli.terminal import colour, printable
 from afield.errors import CommandNotFound, NoSuchFile, UsageError, WrongKind
@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_folder(parser)
     add_json(parser)
     parser.add_argument("-b", "--base", action="store_true", help="compare each side with what both had in common")
-    parser.add_argument("-U", "--context", type=int, default=3, metavar="LINES", help="lines around each change")
+    parser.add_argument("-U", "--context", type=whole(0), default=3, metavar="LINES", help="lines around each change")
     parser.add_argument("--tool", metavar="CMD", help="a program that shows the files instead")
     parser.add_argument("paths", nargs="*", metavar="path", help="a file below the project")
 

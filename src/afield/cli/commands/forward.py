@@ -12,7 +12,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from afield.cli.asking import ask, ask_plain
-from afield.cli.parse import add_json, add_machine
+from afield.cli.parse import add_json, add_machine, whole
 from afield.cli.render import forwards_text
 from afield.errors import UsageError
 
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", nargs="*", help="PORT, HERE:THERE or HERE:HOST:THERE")
     parser.add_argument("-r", "--reverse", action="store_true", help="listen there, connect here")
     parser.add_argument("--list", action="store_true", help="list what is carried")
-    parser.add_argument("--stop", type=int, metavar="ID", help="end one")
+    parser.add_argument("--stop", type=whole(0), metavar="ID", help="end one")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:

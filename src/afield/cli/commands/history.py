@@ -9,7 +9,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from afield.cli.asking import ask, root_of
-from afield.cli.parse import add_folder, add_json, add_machine
+from afield.cli.parse import add_folder, add_json, add_machine, whole
 from afield.cli.paths import project_path
 from afield.cli.render_files import history_text
 
@@ -24,7 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     parser.add_argument("path", nargs="?", help="only this path and what is below it")
     parser.add_argument("--side", choices=("here", "there"), help="only this side")
-    parser.add_argument("-n", "--limit", type=int, default=200, metavar="COUNT", help="at most so many (default: 200)")
+    parser.add_argument(
+        "-n", "--limit", type=whole(1), default=200, metavar="COUNT", help="at most so many (default: 200)"
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:

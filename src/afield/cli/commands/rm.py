@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from afield.cli.asking import ask
 from afield.cli.jobs import add_job
 from afield.cli.parse import add_json, add_machine
+from afield.cli.terminal import one_line
 from afield.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,5 +33,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     if not args.jobs and not args.ended:
         raise UsageError("no job was named", hint="afield rm JOB, or afield rm --ended")
     done = ask("job-remove", args, terminal, jobs=args.jobs, ended=args.ended, force=args.force)
-    terminal.result(done, "\n".join(f"removed {name}" for name in done["removed"]) or "nothing to remove")
+    terminal.result(
+        done, "\n".join(f"removed {one_line(str(name))}" for name in done["removed"]) or "nothing to remove"
+    )
     return 0

@@ -14,44 +14,58 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
-_TEXT = {
+HELP = {
     "python": """\
-usage: afield python [--machine NAME] [--no-sync] [PYTHON OPTIONS] [-c CODE | -m MODULE | SCRIPT | -] [ARGUMENTS]
+usage: afield python [--machine NAME] [--no-sync] [PYTHON OPTIONS]
+                     [-c CODE | -m MODULE | SCRIPT | -] [ARGUMENTS]
 
-Like python, there: stdin, stdout and stderr apart, exit code, Ctrl-C, terminal and working folder as if it ran here.
-Edits that were just saved are there before it starts; files that it writes are here when it ends.
+Like python, there: stdin, stdout and stderr apart, exit code, Ctrl-C, terminal
+and working folder as if it ran here. Edits that were just saved are there
+before it starts; files that it writes are here when it ends.
 
   --machine NAME   a machine of afield.toml (default: the one it names)
   --no-sync        do not wait for the sync, before and after
-  -d, --detach     start it as a job that outlives the link; options as for `afield run -d`
-  --               end of afield's options: `afield python -- --help` is Python's own help
+  -d, --detach     start it as a job that outlives the link;
+                   options as for `afield run -d`
+  --               end of afield's options:
+                   `afield python -- --help` is Python's own help
 """,
     "run": """\
 usage: afield run [-m NAME | --machine NAME] [--no-sync] COMMAND [ARGUMENTS]
 
-Run any command there, in the folder that matches this one; no shell in between (use `afield run sh -c '…'` for one).
+Run any command there, in the folder that matches this one; no shell in between
+(use `afield run sh -c '…'` for one).
 
   -m, --machine NAME   a machine of afield.toml (default: the one it names)
   --no-sync            do not wait for the sync, before and after
-  -d, --detach         start it as a job that outlives the link, the daemon and this machine's sleep, with:
+  -d, --detach         start it as a job that outlives the link, the daemon and
+                       this machine's sleep, with:
     --name NAME          what to call it (default: the program's name)
     --env NAME           an environment there (default: the one in use)
-    --gpu N              wait for nothing: take N GPUs that no process uses, or fail;  --gpu-wait: wait for them
-    --after JOB          start when that job has succeeded;  --after-any: when it has ended in any way
+    --gpu N              take N GPUs that no process uses, or fail
+    --gpu-wait           with --gpu: wait until so many are idle
+    --after JOB          start when that job has succeeded
+    --after-any          with --after: when it has ended in any way
     --pty                on a terminal of its own, for `afield attach`
-    --journal SIZE       keep that much of its output there (default 1 GiB; the oldest goes first)
-    --notify             show its end on the desktop here, when the link is there
-    --notify-url URL     tell its end to a webhook, from the place;  --notify-command CMD: run this there
-    --sync-back PATTERN  bring these results here when it ends, whatever the sync leaves out
+    --journal SIZE       keep that much of its output there
+                         (default 1 GiB; the oldest goes first)
+    --notify             show its end on this desktop, when the link is there
+    --notify-url URL     tell its end to a webhook, from the place
+    --notify-command CMD
+                         run this there when it has ended
+    --sync-back PATTERN  bring these results here when it ends, whatever the
+                         sync leaves out
     --json               print the job
 """,
     "shell": """\
 usage: afield shell [-m NAME | --machine NAME] [--twin]
 
-A login shell there, on a terminal of its own, in the folder that matches this one.
+A login shell there, on a terminal of its own, in the folder that matches this
+one.
 
   -m, --machine NAME   a machine of afield.toml (default: the one it names)
-  --twin               in the view that programs get: the project stands at its path here
+  --twin               in the view that programs get: the project stands at its
+                       path here
 """,
 }
 
@@ -147,7 +161,7 @@ def main(verb: str, words: list[str]) -> int:
     """Run verb with words; returns the exit status or ends by the signal that ended the program there. Raises AfieldError."""
     own = parse_own(verb, words)
     if own.help:
-        sys.stdout.write(_TEXT[verb])
+        sys.stdout.write(HELP[verb])
         return 0
     from afield.config.find import FILE, find_project
     from afield.errors import NoProject

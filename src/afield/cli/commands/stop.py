@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from afield.cli.asking import ask
 from afield.cli.commands.processes import signal_number
 from afield.cli.jobs import add_job
-from afield.cli.parse import add_json, add_machine
+from afield.cli.parse import add_json, add_machine, seconds
 from afield.cli.render_jobs import ended_lines
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="another one first, by number or name (default TERM)",
     )
-    parser.add_argument("--grace", type=float, default=10.0, metavar="S", help="seconds until SIGKILL (default 10)")
+    parser.add_argument("--grace", type=seconds, default=10.0, metavar="S", help="seconds until SIGKILL (default 10)")
     parser.add_argument("--now", action="store_true", help="SIGKILL at once")
 
 

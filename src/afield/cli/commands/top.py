@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from afield.cli.asking import ask
-from afield.cli.parse import add_json, add_machine
+from afield.cli.parse import add_json, add_machine, seconds
 from afield.cli.render_jobs import rates, top_text
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_machine(parser)
     add_json(parser)
     parser.add_argument("--once", action="store_true", help="print one look and end")
-    parser.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds between looks (default 1)")
+    parser.add_argument("--interval", type=seconds, default=1.0, metavar="S", help="seconds between looks (default 1)")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from afield.cli.asking import ask, there_path
-from afield.cli.parse import add_json, add_machine
+from afield.cli.parse import add_json, add_machine, whole
 from afield.cli.render_files import tree_text
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_machine(parser)
     add_json(parser)
     parser.add_argument("path", nargs="?", default="", help="the folder there")
-    parser.add_argument("-L", "--level", type=int, default=64, metavar="DEPTH", help="so many levels")
+    parser.add_argument("-L", "--level", type=whole(1), default=64, metavar="DEPTH", help="so many levels")
     parser.add_argument("-a", "--all", action="store_true", help="names that begin with a dot too")
     parser.add_argument("-d", "--folders", action="store_true", help="folders only")
 
