@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # A person who starts a server opens the browser after a second.
 INTERVAL = 0.3
 SHARE = 20.0  # times its own cost until the next look
+# Ports that a program opens one right after the other (a kernel has five) are told together: a look that sees something new is
+# repeated after this time until two agree, at most so often.
+SETTLE, SETTLES = 0.05, 6
 _LISTEN = b"0A"  # TCP_LISTEN (linux/include/net/tcp_states.h)
 
 
@@ -112,6 +115,8 @@ class Poller:
         self._runs: "List[_Run]" = []
         self._timer: "Any" = None
         self._before: "Optional[Dict[bytes, int]]" = None
+        self._seen: "Optional[Dict[bytes, int]]" = None
+        self._settles = 0
 
     def add(self, process: "Process") -> "None":
         """Watch a run from now on."""
@@ -128,7 +133,13 @@ class Poller:
             return
         now = listening()
         changed = now != self._before
-        self._before = now
+        if changed and now != self._seen and self._settles < SETTLES:
+            self._seen = now
+            self._settles += 1
+            self._timer = self._keeper.loop.call_later(SETTLE, self._look)
+            return
+        self._before = self._seen = now
+        self._settles = 0
         for run in self._runs:
             run.look(now, changed)
         cost = perf_counter() - began

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 # Seconds until a number that was taken here is tried again, and how often: whoever chose it may hold it for another moment;
 # where both sides are one machine it is taken for good.
 AGAIN, TRIES = 0.25, 20
+# Seconds for which first connections wait where a program came to listen on several ports at once: they go on together. A
+# notebook's client tries each port of a kernel anew every 0.1 to 0.2 s (ZMQ_RECONNECT_IVL, zmq_setsockopt(3)); if the port of
+# requests were reached first, what the first request prints would be published before the client has subscribed to it.
+TOGETHER = 0.25
 
 
 class SharedPorts:
@@ -28,13 +32,13 @@ class SharedPorts:
         self._held: dict[tuple[int, bool], tuple[asyncio.Future[Any], list[object]]] = {}
         self._stopping: dict[int, asyncio.Future[Any]] = {}
 
-    async def take(self, port: int, user: object, *, reverse: bool) -> bool:
-        """Make a port reachable for user; False when its number is taken."""
+    async def take(self, port: int, user: object, *, reverse: bool, until: float = 0.0) -> bool:
+        """Make a port reachable for user; False when its number is taken. Until that time of the loop, connections wait."""
         if (port, not reverse) in self._held:
             return False  # what listens is our own end of the other way
         key = (port, reverse)
         if key not in self._held:
-            self._held[key] = (asyncio.ensure_future(self._start(port, reverse=reverse)), [])
+            self._held[key] = (asyncio.ensure_future(self._start(port, until, reverse=reverse)), [])
         starting, users = self._held[key]
         users.append(user)
         started = await asyncio.shield(starting)
@@ -42,11 +46,13 @@ class SharedPorts:
             self._held.pop(key, None)
         return started is not None
 
-    async def _start(self, port: int, *, reverse: bool) -> Any:
+    async def _start(self, port: int, until: float, *, reverse: bool) -> Any:
         while (stopping := self._stopping.get(port)) is not None:
             # A kernel that is restarted listens on the numbers of the one before.
             await asyncio.wait({stopping})
         forward = self._make(port, reverse)
+        if until:
+            forward.held_until = until
         try:
             await forward.start()
         except (AfieldError, OSError):
@@ -117,16 +123,18 @@ class RunPorts:
             before = {port for port, reverse in self._open if not reverse}
             for port in before - self._wanted:
                 await self._drop(port, reverse=False)
-            for port in self._wanted - before:
-                await self._add(port, reverse=False)
+            new = self._wanted - before
+            until = asyncio.get_running_loop().time() + TOGETHER if len(new) > 1 else 0.0
+            for port in new:
+                await self._add(port, reverse=False, until=until)
             missing = any((port, False) not in self._open for port in self._wanted)
         if missing and self._again < TRIES:
             self._again += 1
             await asyncio.sleep(AGAIN)
             self._spawn(self._follow())
 
-    async def _add(self, port: int, *, reverse: bool) -> None:
-        if await self._shared.take(port, self, reverse=reverse):
+    async def _add(self, port: int, *, reverse: bool, until: float = 0.0) -> None:
+        if await self._shared.take(port, self, reverse=reverse, until=until):
             self._open.add((port, reverse))
 
     async def _drop(self, port: int, *, reverse: bool) -> None:
