@@ -108,7 +108,7 @@ def test_emacs_run_python(tools, way):
 
 # ---- neotest
 
-# What neotest's adapter for Python does, with its command lines; the plugin is no package of an index, so its script is our own.
+# What neotest's adapter for Python does, with its command lines; a plugin is no package of an index, so its script is our own.
 NEOTEST = """\
 local root, script, test, go = vim.fn.getcwd(), vim.env.T_SCRIPT, vim.env.T_TEST, vim.env.T_GO
 local seen = {streamed = {}}
@@ -172,7 +172,7 @@ def test_neotest(tools, way):
 
 
 def test_python_environment_tools(tools, way):
-    """Its rules, not its program, which no index has: how it knows a virtual environment in a workspace without starting it."""
+    """Its rules, not its program, which comes with VS Code only: how it knows a virtual environment without starting it."""
     folder = tools.project / ".afield"
     config = (folder / "pyvenv.cfg").read_text().splitlines()
     (version,) = [found[1] for line in config if (found := re.match(r"version\s*=\s*(\d+\.\d+\.\d+)$", line))]
