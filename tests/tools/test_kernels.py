@@ -68,10 +68,6 @@ def test_nbclient(tools, way):
     assert tools.run(python_here(tools), "run.py", tools.python).stdout.splitlines()[-1] == "a 42"
 
 
-@pytest.mark.skipif(
-    not os.environ.get("AFIELD_LONG"),
-    reason="one run in three hangs on a busy machine, not yet understood: AFIELD_LONG=1",
-)
 def test_kernel_interrupt_and_restart(tools, way):
     tools.write("run.py", INTERRUPT)
     done = tools.run(python_here(tools), "-u", "run.py", tools.python, timeout=35)
