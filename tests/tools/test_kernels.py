@@ -1,7 +1,6 @@
 """ipykernel started by Jupyter's own client: connection file outside the project, ports from there to here, interrupt, restart."""
 
 import json
-import os
 
 import pytest
 from typist import Typist
