@@ -1,7 +1,7 @@
 #!/bin/sh
 # packages.sh: installs the Debian packages that tests need, when this is Debian, we are root and one is missing; says so otherwise.
 set -eu
-packages="openssh-server openssh-client iproute2 iptables rsync tcsh fish zsh sshpass expect socat strace libpam-oath oathtool procps git gcc libc6-dev"
+packages="openssh-server openssh-client iproute2 iptables rsync tcsh fish zsh sshpass expect socat strace libpam-oath oathtool procps git gcc libc6-dev neovim emacs-nox"
 if ! command -v dpkg-query >/dev/null; then
     echo "not a Debian system: tests that need sshd, rsync, tcsh, fish, … skip where these are missing" >&2
     exit 0

@@ -20,6 +20,7 @@ GROUPS = {
     "test_envs": "Makers of environments",
     "test_kernels": "Jupyter",
     "test_debugpy": "Debuggers",
+    "test_vscode": "VS Code",
     "test_editors": "Editors",
 }
 HEAD = """# Tools on the project's interpreter

@@ -11,6 +11,14 @@ def test_terminal_has_size_name_and_is_the_controlling_one(agent):
     assert stream.status == 0
 
 
+def test_terminal_echoes_and_returns_unless_told_otherwise(agent):
+    usual = agent.run("stty", "-a", tty=TTY)
+    assert {b"echo", b"onlcr"} <= set(bytes(usual.out).replace(b";", b"").split())
+    quiet = agent.run("stty", "-a", tty={**TTY, "echo": False, "returns": False})
+    assert {b"-echo", b"-onlcr", b"icanon", b"isig"} <= set(bytes(quiet.out).replace(b";", b"").split())
+    assert b"\r" not in quiet.out
+
+
 def test_resize_reaches_the_program_in_front(agent, env_python):
     code = (
         "import os, signal, sys\n"

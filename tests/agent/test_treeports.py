@@ -1,6 +1,4 @@
-"""Ports of programs are told in whole groups: not while more of them come up."""
-
-import types
+"""Which ports of a run are told, and when: looks are values here, and time is a list of what was asked for."""
 
 import pytest
 
@@ -9,63 +7,65 @@ from afield.agent import treeports
 
 class Loop:
     def __init__(self):
-        self.calls = []
+        self.asked = []
 
-    def call_later(self, seconds, call):
-        self.calls.append((seconds, call))
-        return self
+    def call_later(self, seconds, callback):
+        self.asked.append((seconds, callback))
 
-    def step(self):
-        """Run what is due next; gives the seconds until then."""
-        seconds, call = self.calls.pop(0)
-        call()
+    def turn(self):
+        seconds, callback = self.asked.pop()
+        callback()
         return seconds
 
 
+class Run:
+    """A run in place of one with a process: it hears each look that is told."""
+
+    def __init__(self, process):
+        self.lives, self.heard = True, process
+
+    def look(self, now, changed):
+        if changed:
+            self.heard.append(sorted(now.values()))
+
+
 @pytest.fixture
-def told(monkeypatch):
-    """Give (step, tell): ``step(ports)`` looks while these are open; ``tell`` is what the run was told."""
-    loop, found = Loop(), []
-    channel = types.SimpleNamespace(message=lambda value: found.append(value["ports"]))
-    process = types.SimpleNamespace(state="running", channel=channel, pid=1, id=b"x")
-    now = {}
-    monkeypatch.setattr(treeports, "listening", lambda: {b"%d" % port: port for port in now["ports"]})
-    monkeypatch.setattr(treeports, "tree", lambda pid, word: {pid})
-    monkeypatch.setattr(treeports, "sockets", lambda pid: {b"%d" % port for port in now["ports"]})
-    poller = treeports.Poller(types.SimpleNamespace(loop=loop))
-    poller.add(process)
-
-    def step(*ports):
-        now["ports"] = list(ports)
-        loop.step()
-        return loop.calls[0][0]
-
-    return step, found
+def looks(monkeypatch):
+    seen = {}
+    monkeypatch.setattr(treeports, "listening", lambda: dict(seen))
+    monkeypatch.setattr(treeports, "_Run", Run)
+    return seen
 
 
-def test_a_group_that_comes_up_is_told_when_it_is_whole(told):
-    step, found = told
-    assert step() >= treeports.INTERVAL
-    assert step(1) < treeports.INTERVAL
-    assert step(1, 2) < treeports.INTERVAL
-    assert found == []
-    assert step(1, 2) >= treeports.INTERVAL
-    assert found == [[1, 2]]
-    step(1, 2)
-    assert found == [[1, 2]]
+def poller():
+    loop, heard = Loop(), []
+    keeper = type("Keeper", (), {"loop": loop})()
+    treeports.Poller(keeper).add(heard)
+    return loop, heard
 
 
-def test_what_goes_is_told_at_once(told):
-    step, found = told
-    for _ in range(2):
-        step(1, 2)
-    step(2)
-    assert found == [[1, 2], [2]]
+def test_ports_that_are_opened_one_after_the_other_are_told_together(looks):
+    loop, heard = poller()
+    looks[b"1"] = 5001
+    loop.turn()
+    for number in (2, 3):
+        assert heard == []
+        looks[b"%d" % number] = 5000 + number
+        assert loop.turn() == treeports.SETTLE
+    loop.turn()
+    assert heard == [[5001, 5002, 5003]]
+    loop.turn()
+    assert heard == [[5001, 5002, 5003]]
+    assert loop.asked[0][0] >= treeports.INTERVAL
 
 
-def test_a_program_that_opens_more_and_more_is_told_of_all_the_same(told):
-    step, found = told
-    for count in range(1, 2 * treeports.SETTLINGS):
-        step(*range(1, count + 1))
-    assert len(found) == 1
-    assert len(found[0]) > treeports.SETTLINGS
+def test_a_machine_on_which_ports_come_all_the_time_is_told_of_as_well(looks):
+    loop, heard = poller()
+    for number in range(treeports.SETTLES + 1):
+        looks[b"%d" % number] = 5000 + number
+        loop.turn()
+    assert len(heard) == 1
+    looks.clear()
+    loop.turn()
+    loop.turn()
+    assert heard[1] == []

@@ -146,6 +146,8 @@ def test_a_run_takes_its_command_and_a_shell_takes_none():
 def test_a_pty_is_asked_for_when_all_three_are_terminals():
     assert mapping.plan(request(flags="012"), TARGET).tty == {"rows": 24, "cols": 80, "term": "xterm"}
     assert mapping.plan(request(flags="01"), TARGET).tty is None
+    quiet = {"rows": 24, "cols": 80, "term": "xterm", "echo": False, "returns": False}
+    assert mapping.plan(request(flags="012eln"), TARGET).tty == quiet
 
 
 @pytest.mark.parametrize(

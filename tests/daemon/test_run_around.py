@@ -159,6 +159,30 @@ def test_a_number_that_was_taken_is_reached_when_it_is_free(monkeypatch):
     asyncio.run(asyncio.wait_for(scenario(), 20))
 
 
+def test_ports_that_a_program_opens_at_once_let_connections_through_at_once():
+    async def scenario():
+        made = {}
+
+        def make(port, reverse):
+            made[port] = Forward(port, [])
+            made[port].held_until = 0.0
+            return made[port]
+
+        ports = RunPorts(SharedPorts(make))
+        ports.listening([2222])
+        while 2222 not in made:
+            await asyncio.sleep(0)
+        before = asyncio.get_running_loop().time()
+        ports.listening([2222, 3333, 4444])
+        while 4444 not in made or 3333 not in made:
+            await asyncio.sleep(0)
+        assert made[2222].held_until == 0.0
+        assert made[3333].held_until == made[4444].held_until > before
+        ports.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
 def run(argv0, *argv, project):
     return RunRequest("python", argv0, project, "", project, "", 0, 0, b"", tuple(argv), {})
 

@@ -69,6 +69,26 @@ async def none_left(forward):
         await asyncio.sleep(0.01)
 
 
+def test_a_connection_that_comes_early_goes_on_when_it_may(local_transport, run):
+    async def work(link):
+        server = await echo_server()
+        forward = LocalForward(link, parse_forward(f"0:127.0.0.1:{port_of(server)}"))
+        end = await forward.start()
+        time = asyncio.get_running_loop().time
+        forward.held_until = time() + 0.2
+        assert await talk(end.port, b"early") == b"EARLY|end"
+        assert time() >= forward.held_until
+        forward.held_until = time() + 60
+        early = asyncio.ensure_future(talk(end.port, b"never"))
+        while not forward._tasks:
+            await asyncio.sleep(0.01)
+        await forward.stop()
+        server.close()
+        assert isinstance((await asyncio.gather(early, return_exceptions=True))[0], (bytes, OSError))
+
+    run(local_transport, work)
+
+
 def test_unix_sockets_stand_at_either_end_and_are_removed(local_transport, run, tmp_path):
     async def work(link):
         server = await echo_server(str(tmp_path / "there"))

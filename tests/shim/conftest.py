@@ -147,10 +147,12 @@ class Shim:
         self.started.append(process)
         return process
 
-    def in_terminal(self, *argv, rows=30, cols=100):
-        """Start it in a session of its own on a new pty; gives (process, master descriptor)."""
+    def in_terminal(self, *argv, rows=30, cols=100, set_modes=None):
+        """Start it in a session of its own on a new pty; gives (process, master descriptor). ``set_modes`` gets its descriptor."""
         master, slave = pty.openpty()
         set_window(slave, rows, cols)
+        if set_modes is not None:
+            set_modes(slave)
         process = subprocess.Popen(
             [sys.executable, "-c", _SESSION, self.path, *argv],
             stdin=slave,

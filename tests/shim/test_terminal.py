@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import termios
+import tty
 
 import pytest
 
@@ -64,6 +65,30 @@ def test_the_request_tells_of_the_terminal(shim, daemon):
     process, master = shim.in_terminal("-i", rows=33, cols=111)
     connection, request = started(daemon)
     assert (request["flags"], request["rows"], request["cols"]) == ("012", "33", "111")
+    connection.exit(0)
+    assert process.wait(20) == 0
+    os.close(master)
+
+
+def without_echo(fd):
+    mode = termios.tcgetattr(fd)
+    mode[3] &= ~termios.ECHO
+    termios.tcsetattr(fd, termios.TCSANOW, mode)
+
+
+def without_returns(fd):
+    mode = termios.tcgetattr(fd)
+    mode[1] &= ~termios.ONLCR
+    termios.tcsetattr(fd, termios.TCSANOW, mode)
+
+
+@pytest.mark.parametrize(
+    ("set_modes", "flags"), [(without_echo, "012e"), (without_returns, "012l"), (tty.setraw, "012el")]
+)
+def test_the_request_tells_what_the_terminal_does_not_do(shim, daemon, set_modes, flags):
+    process, master = shim.in_terminal(set_modes=set_modes)
+    connection, request = started(daemon)
+    assert request["flags"] == flags
     connection.exit(0)
     assert process.wait(20) == 0
     os.close(master)

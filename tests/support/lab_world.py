@@ -83,7 +83,12 @@ class LabWorld:
 
     def close(self):
         self.afield("daemon", "stop", "--force", check=False)
-        for pid in processes_with(str(self.root)):
+        wait_for(self._killed, what="the end of every process of the test")
+
+    def _killed(self):
+        # More than once: a run whose daemon ends starts another one, which may come after the first look.
+        found = processes_with(str(self.root))
+        for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not processes_with(str(self.root)), what="the end of every process of the test")
+        return not found

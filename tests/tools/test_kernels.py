@@ -1,6 +1,9 @@
 """ipykernel started by Jupyter's own client: connection file outside the project, ports from there to here, interrupt, restart."""
 
+import json
+
 import pytest
+from typist import Typist
 
 pytestmark = pytest.mark.timeout(40)
 
@@ -73,3 +76,29 @@ def test_kernel_interrupt_and_restart(tools, way):
         "7",
         "8",
     ]
+
+
+def test_jupyter_console(tools, way):
+    """Both faces of it: a plain prompt, and one that draws (prompt_toolkit) and completes."""
+    spec = {"argv": [tools.python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]}
+    tools.write("kernels/far/kernel.json", json.dumps({**spec, "language": "python", "display_name": "far"}))
+    home = tools.world.root
+    env = {
+        **tools.env,
+        "JUPYTER_PATH": str(tools.project),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "TERM": "vt100",
+    }
+    env |= {"IPYTHONDIR": str(home / "ipython"), "JUPYTER_CONFIG_DIR": str(home / "jupyter")}
+    console = [*tools.world.lab.client, python_here(tools), "-m", "jupyter_console", "--kernel", "far"]
+    with Typist([*console, "--simple-prompt"], cwd=tools.project, env=env) as person:
+        person.wait_for("In [1]: ").type("import os; os.uname().nodename, 6 * 7\n")
+        person.wait_for("('a', 42)").wait_for("In [2]: ").type("name = input('who? ')\n")
+        person.wait_for("who? ").type("me\n").wait_for("In [3]: ").type("name * 2\n")
+        person.wait_for("'meme'").wait_for("In [4]: ").type("exit()\n")
+        assert person.finish() == 0
+    with Typist(console, cwd=tools.project, env={**env, "PROMPT_TOOLKIT_NO_CPR": "1"}) as person:
+        person.wait_for("In [").type("import os; print('na' + 'med')\r")
+        person.wait_for("named").wait_for("In [").type("os.unam\t").wait_for("uname").type("().nodename * 2\r")
+        person.wait_for("'aa'").wait_for("In [").type("exit()\r")
+        assert person.finish() == 0

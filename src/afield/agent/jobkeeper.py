@@ -230,7 +230,7 @@ class JobKeeper:
             self._told_watch = self.loop.watch(self._told, READ, self._hear)
 
     def _spawn_in_terminal(self, tty: "Dict[str, Any]") -> "List[int]":
-        self._master, slave = ptys.open_terminal(tty.get("rows"), tty.get("cols"))
+        self._master, slave = ptys.open_terminal(tty)
         try:
             self._pid, self._told = spawn.fork_exec(self._request, (slave, slave, slave), controlling=True)
         finally:

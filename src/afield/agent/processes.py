@@ -85,7 +85,7 @@ class Process(Service):
             self._told_watch = self.keeper.loop.watch(self._told, READ, self._hear)
 
     def _start_in_terminal(self, tty: "Dict[str, Any]") -> "None":
-        master, slave = ptys.open_terminal(tty.get("rows"), tty.get("cols"))
+        master, slave = ptys.open_terminal(tty)
         try:
             self.pid, self._told = spawn.fork_exec(self.request, (slave, slave, slave), controlling=True)
         except BaseException:

@@ -13,7 +13,7 @@ from afield.errors import SpawnFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, List, Tuple
+    from typing import Any, Dict, List, Tuple
 
 # What every terminal was before windows; used when the client does not know.
 ROWS, COLS = 24, 80
@@ -21,8 +21,11 @@ ROWS, COLS = 24, 80
 WHOLE_SESSION = (c_signal.SIGHUP, c_signal.SIGTERM, c_signal.SIGKILL)
 
 
-def open_terminal(rows: "Any", cols: "Any") -> "Tuple[int, int]":
-    """Give (master, slave) of a terminal of this size. Raises SpawnFailed."""
+def open_terminal(tty: "Dict[str, Any]") -> "Tuple[int, int]":
+    """Give (master, slave) of a terminal with that size (``rows``, ``cols``) and those modes. Raises SpawnFailed.
+
+    Modes as in RFC 4254, section 8: ``echo`` false is ECHO off, ``returns`` false is ONLCR off; all else as the system makes it.
+    """
     try:
         master, slave = os.openpty()
     except OSError as error:
@@ -30,8 +33,19 @@ def open_terminal(rows: "Any", cols: "Any") -> "Tuple[int, int]":
             "no terminal could be opened there: %s" % os.strerror(error.errno or 0),
             hint="too many terminals are open there (kernel.pty.max), or /dev/pts is not mounted",
         ) from None
-    resize(master, rows, cols)
+    resize(master, tty.get("rows"), tty.get("cols"))
+    if tty.get("echo") is False or tty.get("returns") is False:
+        _set_modes(slave, tty)
     return master, slave
+
+
+def _set_modes(fd: "int", tty: "Dict[str, Any]") -> "None":
+    mode = termios.tcgetattr(fd)
+    if tty.get("echo") is False:
+        mode[3] &= ~termios.ECHO
+    if tty.get("returns") is False:
+        mode[1] &= ~termios.ONLCR
+    termios.tcsetattr(fd, termios.TCSANOW, mode)
 
 
 def resize(fd: "int", rows: "Any", cols: "Any") -> "None":

@@ -1,7 +1,6 @@
 """Tells the client which TCP ports the programs of a run listen on, as they come and go  [P].
 
-Rules: Linux only (proc(5)); one look serves all runs, three times a second and never for more than a twentieth of the time; what changed is told when
-two looks in a row agree, for a server opens several ports one after the other and who is connected to one believes in the others; a run's
+Rules: Linux only (proc(5)); one look serves all runs, three times a second and never for more than a twentieth of the time; a run's
 programs are its first process, what descends from it, and what has its word in the environment. Only what can be reached by loopback counts. What must not go in: any
 connection (ports).
 """
@@ -19,8 +18,9 @@ if TYPE_CHECKING:
 # A person who starts a server opens the browser after a second.
 INTERVAL = 0.3
 SHARE = 20.0  # times its own cost until the next look
-# Seconds until what changed is looked at again, and how often: a program that never holds still is told of all the same.
-SETTLE, SETTLINGS = 0.03, 10
+# Ports that a program opens one right after the other (a kernel has five) are told together: a look that sees something new is
+# repeated after this time until two agree, at most so often.
+SETTLE, SETTLES = 0.05, 6
 _LISTEN = b"0A"  # TCP_LISTEN (linux/include/net/tcp_states.h)
 
 
@@ -115,7 +115,8 @@ class Poller:
         self._runs: "List[_Run]" = []
         self._timer: "Any" = None
         self._before: "Optional[Dict[bytes, int]]" = None
-        self._settling = 0
+        self._seen: "Optional[Dict[bytes, int]]" = None
+        self._settles = 0
 
     def add(self, process: "Process") -> "None":
         """Watch a run from now on."""
@@ -132,16 +133,17 @@ class Poller:
             return
         now = listening()
         changed = now != self._before
-        self._before = now
-        grown = [run for run in self._runs if run.look(now, changed)]
-        # Whatever happens, each is told after SETTLINGS looks.
-        self._settling = self._settling + 1 if grown and self._settling < SETTLINGS else 0
+        if changed and now != self._seen and self._settles < SETTLES:
+            self._seen = now
+            self._settles += 1
+            self._timer = self._keeper.loop.call_later(SETTLE, self._look)
+            return
+        self._before = self._seen = now
+        self._settles = 0
         for run in self._runs:
-            if not self._settling or run not in grown:
-                run.tell()
+            run.look(now, changed)
         cost = perf_counter() - began
-        wait = max(SETTLE, cost) if self._settling else max(INTERVAL, cost * SHARE)
-        self._timer = self._keeper.loop.call_later(wait, self._look)
+        self._timer = self._keeper.loop.call_later(max(INTERVAL, cost * SHARE), self._look)
 
 
 class _Run:
@@ -154,17 +156,13 @@ class _Run:
     def lives(self) -> "bool":
         return self._process.state in ("starting", "running")
 
-    def look(self, now: "Dict[bytes, int]", changed: "bool") -> "bool":
-        """Take a look; True when there are ports that were not there at the last one."""
-        if self._process.state != "running" or self._process.channel is None or not changed:
-            return False
-        before, self._ports = self._ports, self._find(now)
-        return bool(set(self._ports) - set(before))
-
-    def tell(self) -> "None":
-        """Tell what was found, once."""
+    def look(self, now: "Dict[bytes, int]", changed: "bool") -> "None":
         channel = self._process.channel
         if self._process.state != "running" or channel is None:
+            return
+        if changed:
+            self._ports = self._find(now)
+        elif channel is self._told_to:
             return
         if self._ports or self._told_to is not None:
             if channel is not self._told_to or self._ports != self._last:

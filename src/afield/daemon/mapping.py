@@ -154,6 +154,8 @@ def plan(request: RunRequest, target: Target) -> Plan:
     tty: dict[str, object] | None = None
     if {"0", "1", "2"} <= set(request.flags):
         tty = {"rows": request.rows, "cols": request.cols, "term": request.term.decode("ascii", "replace") or "dumb"}
+        # Only what differs from what a new terminal does.
+        tty |= {name: False for letter, name in (("e", "echo"), ("l", "returns")) if letter in request.flags}
     env = plan_env(request, target, paths, cwd)
     active = target.active
     if request.mode == "python" and argv[0] != (target.python or b"python3"):

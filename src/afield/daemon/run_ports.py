@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 AGAIN, TRIES = 0.25, 20
 # Seconds that a port from there stays after its last run: longer than a kernel takes to start and its ports to be seen.
 LINGER = 3.0
+# Seconds for which first connections wait where a program came to listen on several ports at once: they go on together. A
+# notebook's client tries each port of a kernel anew every 0.1 to 0.2 s (ZMQ_RECONNECT_IVL, zmq_setsockopt(3)); if the port of
+# requests were reached first, what the first request prints would be published before the client has subscribed to it.
+TOGETHER = 0.25
 
 
 class SharedPorts:
@@ -32,13 +36,13 @@ class SharedPorts:
         self._stopping: dict[int, asyncio.Future[Any]] = {}
         self._lingering: dict[tuple[int, bool], asyncio.TimerHandle] = {}
 
-    async def take(self, port: int, user: object, *, reverse: bool) -> bool:
-        """Make a port reachable for user; False when its number is taken."""
+    async def take(self, port: int, user: object, *, reverse: bool, until: float = 0.0) -> bool:
+        """Make a port reachable for user; False when its number is taken. Until that time of the loop, connections wait."""
         if (port, not reverse) in self._held:
             return False  # what listens is our own end of the other way
         key = (port, reverse)
         if key not in self._held:
-            self._held[key] = (asyncio.ensure_future(self._start(port, reverse=reverse)), [])
+            self._held[key] = (asyncio.ensure_future(self._start(port, until, reverse=reverse)), [])
         if (timer := self._lingering.pop(key, None)) is not None:
             timer.cancel()
         starting, users = self._held[key]
@@ -48,11 +52,13 @@ class SharedPorts:
             self._held.pop(key, None)
         return started is not None
 
-    async def _start(self, port: int, *, reverse: bool) -> Any:
+    async def _start(self, port: int, until: float, *, reverse: bool) -> Any:
         while (stopping := self._stopping.get(port)) is not None:
             # A kernel that is restarted listens on the numbers of the one before.
             await asyncio.wait({stopping})
         forward = self._make(port, reverse)
+        if until:
+            forward.held_until = until
         try:
             await forward.start()
         except (AfieldError, OSError):
@@ -128,17 +134,18 @@ class RunPorts:
             if self._over:
                 return
             before = {port for port, reverse in self._open if not reverse}
-            # All at once: who connects to one of a kernel's ports expects the others, and what is told to nobody is lost.
             await asyncio.gather(*(self._drop(port, reverse=False) for port in before - self._wanted))
-            await asyncio.gather(*(self._add(port, reverse=False) for port in self._wanted - before))
+            new = self._wanted - before
+            until = asyncio.get_running_loop().time() + TOGETHER if len(new) > 1 else 0.0
+            await asyncio.gather(*(self._add(port, reverse=False, until=until) for port in new))
             missing = any((port, False) not in self._open for port in self._wanted)
         if missing and self._again < TRIES:
             self._again += 1
             await asyncio.sleep(AGAIN)
             self._spawn(self._follow())
 
-    async def _add(self, port: int, *, reverse: bool) -> None:
-        if await self._shared.take(port, self, reverse=reverse):
+    async def _add(self, port: int, *, reverse: bool, until: float = 0.0) -> None:
+        if await self._shared.take(port, self, reverse=reverse, until=until):
             self._open.add((port, reverse))
 
     async def _drop(self, port: int, *, reverse: bool) -> None:

@@ -184,10 +184,14 @@ class _Relays:
 
 
 class LocalForward(_Relays):
-    """Listens here and connects there. ``await start()`` raises PortError when the port is taken."""
+    """Listens here and connects there. ``await start()`` raises PortError when the port is taken.
+
+    A connection that is taken before ``held_until`` (time of the loop, seconds) goes on then.
+    """
 
     def __init__(self, connection: Connection, forward: Forward) -> None:
         super().__init__()
+        self.held_until = 0.0
         self.forward = forward
         self._connection = connection
         self._listener: socket.socket | None = None
@@ -215,6 +219,11 @@ class LocalForward(_Relays):
         task.add_done_callback(self._tasks.discard)
 
     async def _connect(self, sock: socket.socket) -> None:
+        try:
+            await asyncio.sleep(max(0.0, self.held_until - asyncio.get_running_loop().time()))
+        except asyncio.CancelledError:
+            sock.close()
+            raise
         try:
             stream = self._connection.open_stream(self.forward.target.request("connect"), window=WINDOW)
         except AfieldError:

@@ -11,6 +11,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
 is_tty = posix.isatty
 ADDRESS_LIMIT = 107 if sys.platform == "linux" else 103  # sun_path without its NUL (unix(7))
@@ -29,6 +30,17 @@ def window_size() -> "tuple[int, int]":
             continue
         return rows, columns
     return 0, 0
+
+
+def terminal_flags() -> "str":
+    """Give ``e`` when the terminal here does not echo, ``l`` when it puts no carriage return before a line feed."""
+    import termios as t
+
+    try:
+        mode: list[Any] = t.tcgetattr(0)
+    except t.error:
+        return ""
+    return ("" if mode[3] & t.ECHO else "e") + ("" if mode[1] & t.OPOST and mode[1] & t.ONLCR else "l")
 
 
 def to_bytes(text: "str | bytes") -> "bytes":
@@ -95,6 +107,7 @@ def request(
     """
     env = posix.environ if env is None else env
     flags = "".join([str(fd) for fd in (0, 1, 2) if is_tty(fd)])
+    flags += terminal_flags() if flags == "012" else ""
     flags += ("" if barrier else "n") + ("w" if wait else "") + ("v" if view else "")
     rows, columns = window_size()
     words: list[str | bytes] = ["1", mode, argv0, project, machine, working_folder() if cwd is None else cwd, flags]

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <termios.h>
 #ifdef __APPLE__
 #include <mach-o/dyld.h>
 #endif
@@ -243,11 +244,20 @@ static const char *argv0(void) {
   return path;
 }
 
+/* What holds of the terminal here holds of the one there: Emacs wants no echo and no carriage returns from what it runs. */
+static void terminal_flags(char *flags) {
+  struct termios mode;
+  if (strcmp(flags, "012") || tcgetattr(0, &mode) < 0) return;
+  if (!(mode.c_lflag & ECHO)) strcat(flags, "e");
+  if (!(mode.c_oflag & OPOST) || !(mode.c_oflag & ONLCR)) strcat(flags, "l");
+}
+
 static int send_request(int fd, int argc, char **argv) {
-  char folder[PATH_MAX], flags[4] = "", *name = getenv("PWD");
+  char folder[PATH_MAX], flags[6] = "", *name = getenv("PWD");
   struct winsize size;
   long count = 0;
   for (int i = 0; i < 3; i++) if (isatty(i)) { flags[count++] = (char)('0' + i); flags[count] = 0; }
+  terminal_flags(flags);
   window_size(&size);
   request_size = 16384;
   request = must(malloc(request_size));
