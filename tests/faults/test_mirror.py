@@ -42,7 +42,7 @@ def test_a_killed_ssh_in_the_middle_costs_nothing(mirrored):
     mirrored.kill_link()
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    assert b"files are here" in out
+    assert b"files here" in out
     assert len(list(mirrored.copy.glob("p*/m*.py"))) == 800
 
 
