@@ -93,6 +93,17 @@ def test_with_the_setting_commits_go_by_themselves_both_ways(box, wait):
         client.request("down", box.args, timeout=60)
 
 
+def test_a_failure_that_was_told_does_not_stay_in_the_status(box):
+    with box.connect() as client:
+        client.request("up", {**box.args, "confirm": 1 << 30}, timeout=60)
+        lock = os.path.join(box.here, ".git", "index.lock")
+        open(lock, "w").close()
+        with pytest.raises(GitRefused):
+            client.request("git-sync", box.args, timeout=60)
+        (project,) = client.request("status", box.args)["projects"].values()
+        assert project["problems"] == []
+
+
 def test_the_command_line_says_what_moved(box):
     words = [sys.executable, "-m", "afield.cli", "git", "sync"]
     done = subprocess.run(words, cwd=box.here, capture_output=True, text=True, check=False)

@@ -72,7 +72,8 @@ class Keeper:
                 self._show(told(self.last, self._target.machine.name))
                 return self.last
             except AfieldError as error:
-                self._show(str(error))
+                # Whoever asked for it hears it; it stays in the status only where the next try comes by itself.
+                self._show(str(error) if self._task is not None else None)
                 raise
 
     def start(self) -> None:
