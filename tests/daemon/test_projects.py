@@ -108,6 +108,20 @@ def test_a_large_first_upload_asks_first(sandbox):
     assert read(os.path.join(sandbox.place, "work", "proj"), "big/data.bin") == "x" * 1000
 
 
+def test_a_project_whose_folder_was_renamed_comes_up_in_its_new_place(up):
+    moved = up.here + "-renamed"
+    os.rename(up.here, moved)
+    with up.connect() as client:
+        done = client.request("up", {"project": moved}, timeout=60)["sync"]
+        assert (done["conflicts"], done["here"]) == (0, 0)
+        states = {each["project"]: each["up"] for each in client.request("status")["projects"].values()}
+        assert states[moved]
+        assert not states.get(up.here)
+        write(moved, "a.py", "print('moved')\n")
+        client.request("sync", {"project": moved}, timeout=60)
+        assert read(up.there, "a.py") == "print('moved')\n"
+
+
 def test_down_stops_it_and_runs_are_not_ready(up):
     with up.connect() as client:
         stopped = client.request("down", up.args)["stopped"]
