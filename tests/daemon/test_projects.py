@@ -159,6 +159,25 @@ def test_settings_of_the_sync_that_change_while_it_is_up_hold_after_down_and_up(
         assert (project["sync"]["mode"], project["problems"]) == ("push", [])
 
 
+@pytest.mark.parametrize("mode", ["two-way-safe", "two-way-there-wins", "pull"])
+def test_a_place_does_not_write_the_settings_that_say_which_commands_run_here(up, mode):
+    with up.connect() as client:
+        settings(up, f'\n[sync]\nmode = "{mode}"\npull = ["*.toml"]\n')
+        client.request("down", up.args)
+        client.request("up", up.args, timeout=60)
+        mine = read(up.here, "afield.toml")
+        write(up.there, "afield.toml", mine + "# ssh = …\n")
+        write(up.there, "other.toml", "x = 1\n")
+        client.request("sync", up.args)
+        assert read(up.here, "other.toml") == "x = 1\n"
+        assert read(up.here, "afield.toml") == read(up.there, "afield.toml") == mine
+        assert client.request("conflicts", up.args) == []
+        settings(up, "# edited\n")
+        client.request("sync", up.args)
+        assert read(up.here, "afield.toml") == read(up.there, "afield.toml") == mine + "# edited\n"
+        assert client.request("why", {**up.args, "path": "afield.toml"})["mode"] == "push"
+
+
 def test_settings_that_are_changed_back_while_it_is_up_are_no_problem_any_more(up):
     with up.connect() as client:
         before = settings(up, '\n[sync]\nmode = "push"\n')
