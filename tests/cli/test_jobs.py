@@ -100,6 +100,7 @@ def test_the_list_says_how_each_stands():
         job(number=5, state="waiting", why="after job train", started=None),
         job(number=6, state="keeper gone", lost=5000, name="odd\x1b[31m"),
     ]
+    assert max(map(len, jobs_text(rows, 0.0, width=40).split("\n")[: len(rows) + 1])) <= 40
     text = jobs_text(rows, 0.0)
     assert "running" in text
     assert "exit 2" in text

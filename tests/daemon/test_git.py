@@ -93,6 +93,17 @@ def test_with_the_setting_commits_go_by_themselves_both_ways(box, wait):
         client.request("down", box.args, timeout=60)
 
 
+def test_a_failure_that_was_told_does_not_stay_in_the_status(box):
+    with box.connect() as client:
+        client.request("up", {**box.args, "confirm": 1 << 30}, timeout=60)
+        lock = os.path.join(box.here, ".git", "index.lock")
+        open(lock, "w").close()
+        with pytest.raises(GitRefused):
+            client.request("git-sync", box.args, timeout=60)
+        (project,) = client.request("status", box.args)["projects"].values()
+        assert project["problems"] == []
+
+
 def test_the_command_line_says_what_moved(box):
     words = [sys.executable, "-m", "afield.cli", "git", "sync"]
     done = subprocess.run(words, cwd=box.here, capture_output=True, text=True, check=False)
@@ -106,7 +117,13 @@ def test_the_command_line_says_what_moved(box):
     commit(box.there, "y.py", "y\n")
     apart = subprocess.run(words, cwd=box.here, capture_output=True, text=True, check=False)
     assert apart.returncode == 1
-    assert "branch main went apart" in apart.stdout
+    said, _, command = apart.stdout.strip().partition(", then: ")
+    assert said == "branch main went apart; to merge, commit what the file sync brought"
+    git(box.here, "add", "-A")
+    git(box.here, "commit", "-q", "-m", "brought")
+    git(box.here, *command.split()[1:], "-m", "merged")
+    assert subprocess.run(words, cwd=box.here, capture_output=True, check=False).returncode == 0
+    assert head(box.there) == head(box.here)
 
 
 def test_a_repository_is_cleaned_away_only_when_its_commits_are_here(box):
@@ -131,5 +148,5 @@ def test_files_that_may_differ_have_a_reason_by_side():
 
 
 def test_only_what_a_person_has_to_see_to_is_shown():
-    assert told({"apart": [], "notes": ["made the repository there", "submodules: …"]}) is None
-    assert "main" in told({"apart": ["main"], "notes": []})
+    assert told({"apart": [], "notes": ["made the repository there", "submodules: …"]}, "gpu1") is None
+    assert "git merge refs/afield/gpu1/heads/main" in told({"apart": ["main"], "notes": []}, "gpu1")

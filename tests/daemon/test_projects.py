@@ -108,6 +108,20 @@ def test_a_large_first_upload_asks_first(sandbox):
     assert read(os.path.join(sandbox.place, "work", "proj"), "big/data.bin") == "x" * 1000
 
 
+def test_a_project_whose_folder_was_renamed_comes_up_in_its_new_place(up):
+    moved = up.here + "-renamed"
+    os.rename(up.here, moved)
+    with up.connect() as client:
+        done = client.request("up", {"project": moved}, timeout=60)["sync"]
+        assert (done["conflicts"], done["here"]) == (0, 0)
+        states = {each["project"]: each["up"] for each in client.request("status")["projects"].values()}
+        assert states[moved]
+        assert not states.get(up.here)
+        write(moved, "a.py", "print('moved')\n")
+        client.request("sync", {"project": moved}, timeout=60)
+        assert read(up.there, "a.py") == "print('moved')\n"
+
+
 def test_down_stops_it_and_runs_are_not_ready(up):
     with up.connect() as client:
         stopped = client.request("down", up.args)["stopped"]
@@ -143,6 +157,25 @@ def test_settings_of_the_sync_that_change_while_it_is_up_hold_after_down_and_up(
         client.request("up", up.args, timeout=60)
         project = told_of(up, client)
         assert (project["sync"]["mode"], project["problems"]) == ("push", [])
+
+
+@pytest.mark.parametrize("mode", ["two-way-safe", "two-way-there-wins", "pull"])
+def test_a_place_does_not_write_the_settings_that_say_which_commands_run_here(up, mode):
+    with up.connect() as client:
+        settings(up, f'\n[sync]\nmode = "{mode}"\npull = ["*.toml"]\n')
+        client.request("down", up.args)
+        client.request("up", up.args, timeout=60)
+        mine = read(up.here, "afield.toml")
+        write(up.there, "afield.toml", mine + "# ssh = …\n")
+        write(up.there, "other.toml", "x = 1\n")
+        client.request("sync", up.args)
+        assert read(up.here, "other.toml") == "x = 1\n"
+        assert read(up.here, "afield.toml") == read(up.there, "afield.toml") == mine
+        assert client.request("conflicts", up.args) == []
+        settings(up, "# edited\n")
+        client.request("sync", up.args)
+        assert read(up.here, "afield.toml") == read(up.there, "afield.toml") == mine + "# edited\n"
+        assert client.request("why", {**up.args, "path": "afield.toml"})["mode"] == "push"
 
 
 def test_settings_that_are_changed_back_while_it_is_up_are_no_problem_any_more(up):

@@ -172,3 +172,13 @@ def test_a_second_look_finds_nothing_to_do(three, mode):
         base.pop(path, None) if node is None else base.update({path: node})
     again = reconcile(base, here, there, mode)
     assert (again.to_here, again.to_there) == ([], [])
+
+
+def test_a_path_of_ones_own_goes_there_whatever_the_lists_say():
+    rules = ModeRules("pull", {"pull": ["*.toml"]}, own=[b"afield.toml"])
+    assert [rules(path) for path in (b"afield.toml", b"x/afield.toml", b"y.toml")] == ["push", "pull", "pull"]
+    assert rules.explain(b"afield.toml")[0] == "push"
+    assert rules.listed == [["pull", "*.toml"]]
+    alone = ModeRules("two-way-safe", {}, own=[b"afield.toml"])
+    assert bool(alone)
+    assert (alone(b"afield.toml"), alone(b"a")) == ("push", "two-way-safe")

@@ -31,8 +31,8 @@ def span_text(job: dict[str, Any], now: float) -> str:
     return ago((job.get("ended") or clock) - begin)
 
 
-def jobs_text(jobs: list[dict[str, Any]], now: float, *, every: bool = False) -> str:
-    """List jobs, oldest first."""
+def jobs_text(jobs: list[dict[str, Any]], now: float, *, every: bool = False, width: int | None = None) -> str:
+    """List jobs, oldest first. ``width``: columns of the terminal, so that each stays on a line of its own."""
     if not jobs:
         return "no jobs" + (" there" if every else " of this project there; all of yours: afield jobs --all")
     rows = [["job", "name", "state", "for", "gpu", "output", "command"]]
@@ -49,7 +49,9 @@ def jobs_text(jobs: list[dict[str, Any]], now: float, *, every: bool = False) ->
                 words if len(words) <= _COMMAND else words[: _COMMAND - 1] + "…",
             ]
         )
-    lines = [table(rows)]
+    lines = [
+        line if width is None or len(line) <= width else line[: width - 1] + "…" for line in table(rows).split("\n")
+    ]
     lines += [f"{job['number']}: {printable(job['why'])}" for job in jobs if job["why"] and job["state"] != "running"]
     for job in jobs:
         if job["lost"]:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import posixpath
+import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.daemon import syncs
@@ -99,7 +100,7 @@ def check_apart(target: Target, others: Iterable[Target]) -> None:
                 there = os.fsdecode(session.settings.there)
                 raise GuardRefused(
                     f"{there} on {target.place.text} is synced with {other.folder} (machine {other.machine.name}) already",
-                    hint="give each its own folder there, or stop the other one: afield down",
+                    hint=f"give each its own folder there, or stop the other one: afield -C {shlex.quote(other.folder)} down -m {other.machine.name}",
                     guard="same-folder",
                 )
 

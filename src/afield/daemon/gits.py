@@ -69,10 +69,11 @@ class Keeper:
         async with self._lock:
             try:
                 self.last = await carry(self._target, self._session)
-                self._show(told(self.last))
+                self._show(told(self.last, self._target.machine.name))
                 return self.last
             except AfieldError as error:
-                self._show(str(error))
+                # Whoever asked for it hears it; it stays in the status only where the next try comes by itself.
+                self._show(str(error) if self._task is not None else None)
                 raise
 
     def start(self) -> None:
@@ -139,9 +140,11 @@ async def end(target: Target) -> None:
         await keeper.close()
 
 
-def told(done: dict[str, Any]) -> str | None:
+def told(done: dict[str, Any], machine: str) -> str | None:
     """Give what a person has to see to, in one line; None for nothing. Pure."""
-    apart = [f"branch {name} went apart: merge refs/afield/… here" for name in done["apart"]]
+    apart = [
+        f"branch {name} went apart: commit, then git merge refs/afield/{machine}/heads/{name}" for name in done["apart"]
+    ]
     waits = [note for note in done["notes"] if " stays " in note or " behind " in note]
     return "git: " + "; ".join([*apart, *waits]) if apart or waits else None
 

@@ -158,6 +158,7 @@ class Projects:
             made = await folders.make(target, lambda: self.show(target), linked)
             session = target.session = made.pop(folders.OWN)
             target.more = made
+            await self._leave_moved(target)
             folders.check_apart(target, self.all())
             told = await folders.start(target, ask, answers)
             target.follow_link()
@@ -176,6 +177,13 @@ class Projects:
             linked.cancel()
             target.starting = None
             self.show(target)
+
+    async def _leave_moved(self, target: Target) -> None:
+        """Stop what is still up for a folder that is gone, as when this project stood there before: nobody could say `down` there."""
+        for other in self.all():
+            if other is not target and other.place is target.place and other.session is not None and _is_gone(other):
+                self._log(f"{other.key}: its folder is gone, so it was stopped for {target.key}")
+                await self.down(other)
 
     async def down(self, target: Target) -> list[str]:
         """Stop the sync and forget that it was wanted; gives what was stopped."""
@@ -233,6 +241,10 @@ class Projects:
             sessions = folders.take(target)
             await gits.end(target)
             await folders.close(sessions)
+
+
+def _is_gone(target: Target) -> bool:
+    return not os.path.exists(os.path.join(target.folder, FILE))
 
 
 def _is_named(target: Target) -> bool:

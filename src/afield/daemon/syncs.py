@@ -12,6 +12,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from afield.config.find import FILE
 from afield.control import paths
 from afield.errors import GuardRefused, NeedsConfirmation, RootReplaced
 
@@ -79,6 +80,8 @@ def make(
         ignore=(*ignore_lines(rules), *left_out),
         limit=machine.limit,
         create_here=bool(part.name),
+        # It says which commands are run here (`ssh`), so a place must not write it; and a pull would undo each edit of it.
+        own=() if part.name else (os.fsencode(FILE),),
     )
     place = target.place
 

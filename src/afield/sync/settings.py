@@ -12,7 +12,7 @@ class Settings(NamedTuple):
     """What a session needs to know. ``place`` names the far end (its text is part of what the store belongs to).
 
     ``ask_bytes``, ``ask_files``: a first sync of more is asked about. ``limit``: bytes a second, both ways together.
-    ``create_here``: a folder here that never was is made.
+    ``create_here``: a folder here that never was is made. ``own``: paths that go there and never come here.
     """
 
     here: bytes
@@ -29,11 +29,13 @@ class Settings(NamedTuple):
     ask_files: int = notice.LIMIT_FILES
     limit: int | None = None
     create_here: bool = False
+    own: tuple[bytes, ...] = ()
 
     @property
     def modes(self) -> str | ModeRules:
         """The mode of all paths, or what tells it for each."""
-        rules = ModeRules(self.mode, {"pull": self.pull, "push": self.push, "two-way": self.two_way})
+        lists = {"pull": self.pull, "push": self.push, "two-way": self.two_way}
+        rules = ModeRules(self.mode, lists, self.own)
         return rules or self.mode
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # The lists, and the mode that each means.
 ORDER = (("pull", "pull"), ("push", "push"), ("two-way", "two-way-safe"))
+# The mode of paths that the other side must not write.
+OWN = "push"
 # Folders whose verdict is remembered: those of a large tree; beyond that the memory is emptied, which costs time only.
 REMEMBERED = 100000
 
@@ -26,10 +28,14 @@ REMEMBERED = 100000
 class ModeRules:
     """Called with a path it gives the mode's name, as ``reconcile`` wants it. ``mode`` is that of all other paths."""
 
-    def __init__(self, mode: "str", lists: "Mapping[str, Sequence[str]]") -> "None":
-        """``lists``: patterns by the names of ``ORDER``. Raises UsageError for an unknown mode."""
+    def __init__(self, mode: "str", lists: "Mapping[str, Sequence[str]]", own: "Sequence[bytes]" = ()) -> "None":
+        """``lists``: patterns by the names of ``ORDER``; ``own``: paths that only go there, whatever the lists say.
+
+        Raises UsageError for an unknown mode.
+        """
         mode_named(mode)
         self.mode = mode
+        self._own = frozenset(own)
         self.lists = {name: tuple(lists.get(name) or ()) for name, _ in ORDER}
         self._rules: "List[Tuple[str, Ignore]]" = []
         for name, meant in ORDER:
@@ -44,10 +50,14 @@ class ModeRules:
 
     def __bool__(self) -> "bool":
         """Whether any path can have another mode than ``mode``."""
-        return bool(self._rules)
+        return bool(self._rules or self._own)
 
     def __call__(self, path: "bytes") -> "str":
         """Give the mode of a path (its name). A pattern for folders counts for any path of that name."""
+        if path in self._own:
+            return OWN
+        if not self._rules:
+            return self.mode
         above = self._holds(parent(path))
         for place, (mode, rules) in enumerate(self._rules):
             rule = _rule(rules, path)
@@ -57,6 +67,8 @@ class ModeRules:
 
     def explain(self, path: "bytes") -> "Tuple[str, Optional[bytes], str]":
         """Give (mode, the pattern that decides or None, the setting that it stands in or "")."""
+        if path in self._own:
+            return OWN, None, ""
         for mode, rules in self._rules:
             for each in [path, *parents(path)]:
                 rule = _rule(rules, each)

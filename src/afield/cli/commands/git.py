@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from afield.cli.asking import ask
+from afield.cli.asking import ask, project_of
 from afield.cli.parse import add_json, add_machine
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Carry; exit status 1 when branches went apart."""
     done = ask("git-sync", args, terminal)
-    machine = args.machine or "MACHINE"
+    _, machine = project_of(args)
     terminal.result(done, git_text(done, machine))
     return 1 if done.get("apart") else 0
 
@@ -38,7 +38,7 @@ def git_text(done: dict[str, Any], machine: str) -> str:
     """Give the lines for people."""
     lines = [f"{side}: {text}" for side in ("here", "there") for text in done.get(side) or []]
     lines += [
-        f"branch {name} went apart; to merge: git merge refs/afield/{machine}/heads/{name}"
+        f"branch {name} went apart; to merge, commit what the file sync brought, then: git merge refs/afield/{machine}/heads/{name}"
         for name in done.get("apart") or []
     ]
     lines += [f"note: {note}" for note in done.get("notes") or []]

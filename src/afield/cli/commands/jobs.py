@@ -6,6 +6,8 @@ A job is started by `afield run -d …` or `afield python -d …`; it runs on wi
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -27,5 +29,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """List."""
     rows = ask("jobs", args, terminal, all=args.all)
-    terminal.result(rows, jobs_text(rows, time.time(), every=args.all))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    terminal.result(rows, jobs_text(rows, time.time(), every=args.all, width=width))
     return 0
