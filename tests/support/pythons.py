@@ -10,12 +10,18 @@ OLDEST, NEWEST = 6, 14  # minors of Python 3 that an agent meets; the oldest is 
 
 def _candidates():
     for minor in range(OLDEST, NEWEST + 1):
-        found = shutil.which(f"python3.{minor}")
+        found = shutil.which(f"python3.{minor}", path=_outside_environments())
         if found:
             yield found
     names = (os.path.join(folder, "bin", "python") for folder in _folders())
     yield from (name for name in names if os.path.basename(os.path.dirname(os.path.dirname(name))).startswith("3."))
     yield from ("/usr/bin/python3", "python3")
+
+
+def _outside_environments():
+    """PATH without virtual environments: whoever has activated one means the interpreter below it."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(folder for folder in folders if not os.path.exists(os.path.join(folder, "../pyvenv.cfg")))
 
 
 def _folders():
