@@ -65,7 +65,7 @@ test: packages wheel tools ## everything: wheel, lint, docs, and the whole suite
 	$(MAKE) --no-print-directory lint docs
 	$(MAKE) --no-print-directory suite
 
-nightly: packages wheel ## the suite with long state machines (AFIELD_STEPS, 10000 when it is not set)
+nightly: packages wheel tools ## the suite with long state machines (AFIELD_STEPS, 10000 when it is not set)
 	tools/install.sh $(VENV) dist/*.whl
 	AFIELD_STEPS=$${AFIELD_STEPS:-10000} HYPOTHESIS_PROFILE=nightly AFIELD_LONG=1 $(MAKE) --no-print-directory suite
 

@@ -60,9 +60,7 @@ class Forward:
         self.log.append(("stop", self.port))
 
 
-def test_runs_share_a_forward_and_the_last_one_ends_it(monkeypatch):
-    monkeypatch.setattr(run_ports, "LINGER", 0)
-
+def test_runs_share_a_forward_and_the_last_one_ends_it():
     async def scenario():
         log = []
         ports = SharedPorts(lambda port, reverse: Forward(port, log))
@@ -98,32 +96,7 @@ class Taken(Forward):
         self.free.set()
 
 
-def test_a_port_stays_for_the_run_that_takes_the_place_of_the_last(monkeypatch):
-    async def scenario():
-        log = []
-        ports = SharedPorts(lambda port, reverse: Forward(port, log))
-        assert await ports.take(2222, "a", reverse=False)
-        await ports.give_back(2222, "a", reverse=False)
-        assert await ports.take(2222, "b", reverse=False)
-        await asyncio.sleep(0.05)
-        assert log == [("start", 2222)]
-        await ports.give_back(2222, "b", reverse=False)
-        while len(log) < 2:
-            await asyncio.sleep(0.001)
-        assert await ports.take(2222, "c", reverse=False)
-        assert log == [("start", 2222), ("stop", 2222), ("start", 2222)]
-        # One to here ends with its run: the program there may be asked what it connects to.
-        assert await ports.take(3333, "a", reverse=True)
-        await ports.give_back(3333, "a", reverse=True)
-        assert log[-1] == ("stop", 3333)
-
-    monkeypatch.setattr(run_ports, "LINGER", 0.02)
-    asyncio.run(asyncio.wait_for(scenario(), 20))
-
-
-def test_a_number_that_is_being_given_back_is_waited_for(monkeypatch):
-    monkeypatch.setattr(run_ports, "LINGER", 0)
-
+def test_a_number_that_is_being_given_back_is_waited_for():
     async def scenario():
         log, free = [], asyncio.Event()
         free.set()
@@ -155,7 +128,6 @@ def test_a_number_that_was_taken_is_reached_when_it_is_free(monkeypatch):
             await asyncio.sleep(0.001)
 
     monkeypatch.setattr(run_ports, "AGAIN", 0.001)
-    monkeypatch.setattr(run_ports, "LINGER", 0.001)
     asyncio.run(asyncio.wait_for(scenario(), 20))
 
 

@@ -1,8 +1,7 @@
 """Carries ports for runs: what a program there listens on is reachable here on the same number, and the other way round.
 
 Rules: loopback only, on both sides; a number that is taken is left alone (both sides may be one machine); several runs share a
-forward, and it goes a moment after the last of them: the clients of a kernel that is restarted connect again and again, and must reach all of its
-ports in the order in which it opens them, as they would here. What must not go in: which ports there are (near_ports, the agent).
+forward, and it goes with the last of them. What must not go in: which ports there are (near_ports, the agent).
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 # Seconds until a number that was taken here is tried again, and how often: whoever chose it may hold it for another moment;
 # where both sides are one machine it is taken for good.
 AGAIN, TRIES = 0.25, 20
-# Seconds that a port from there stays after its last run: longer than a kernel takes to start and its ports to be seen.
-LINGER = 3.0
 # Seconds for which first connections wait where a program came to listen on several ports at once: they go on together. A
 # notebook's client tries each port of a kernel anew every 0.1 to 0.2 s (ZMQ_RECONNECT_IVL, zmq_setsockopt(3)); if the port of
 # requests were reached first, what the first request prints would be published before the client has subscribed to it.
@@ -34,7 +31,6 @@ class SharedPorts:
         self._make = make
         self._held: dict[tuple[int, bool], tuple[asyncio.Future[Any], list[object]]] = {}
         self._stopping: dict[int, asyncio.Future[Any]] = {}
-        self._lingering: dict[tuple[int, bool], asyncio.TimerHandle] = {}
 
     async def take(self, port: int, user: object, *, reverse: bool, until: float = 0.0) -> bool:
         """Make a port reachable for user; False when its number is taken. Until that time of the loop, connections wait."""
@@ -43,8 +39,6 @@ class SharedPorts:
         key = (port, reverse)
         if key not in self._held:
             self._held[key] = (asyncio.ensure_future(self._start(port, until, reverse=reverse)), [])
-        if (timer := self._lingering.pop(key, None)) is not None:
-            timer.cancel()
         starting, users = self._held[key]
         users.append(user)
         started = await asyncio.shield(starting)
@@ -66,24 +60,17 @@ class SharedPorts:
         return forward
 
     async def give_back(self, port: int, user: object, *, reverse: bool) -> None:
-        """End a forward when user was the last: one to here at once, one from there after LINGER."""
+        """End a forward when user was the last."""
         key = (port, reverse)
         held = self._held.get(key)
         if held is None or user not in held[1]:
             return
         held[1].remove(user)
-        if not held[1] and not reverse and LINGER:
-            loop = asyncio.get_running_loop()
-            self._lingering[key] = loop.call_later(LINGER, self._let_go, key)
-        elif not held[1]:
-            await asyncio.shield(self._let_go(key))
-
-    def _let_go(self, key: tuple[int, bool]) -> asyncio.Future[Any]:
-        port = key[0]
-        self._lingering.pop(key, None)
-        stopping = self._stopping[port] = asyncio.ensure_future(_stop(self._held.pop(key)[0]))
-        stopping.add_done_callback(lambda _: self._stopping.pop(port, None))
-        return stopping
+        if not held[1]:
+            del self._held[key]
+            stopping = self._stopping[port] = asyncio.ensure_future(_stop(held[0]))
+            stopping.add_done_callback(lambda _: self._stopping.pop(port, None))
+            await asyncio.shield(stopping)
 
 
 async def _stop(starting: asyncio.Future[Any]) -> None:
