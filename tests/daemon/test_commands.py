@@ -344,3 +344,11 @@ def test_conflicts_of_further_folders_are_shown_and_settled_with_the_rest(box):
         assert file.read() == "theirs too"
     assert box.read("here", "own") == "theirs"
     assert box.ok("conflicts") == "no conflicts\n"
+
+
+def test_a_daemon_that_is_in_use_says_how_it_is_stopped_all_the_same(box):
+    box.ok("up")
+    status, out, err = box.call("daemon", "stop")
+    assert status == 1
+    assert "still in use" in out
+    assert "hint: afield daemon stop --force" in err

@@ -181,4 +181,10 @@ def test_a_path_of_ones_own_goes_there_whatever_the_lists_say():
     assert rules.listed == [["pull", "*.toml"]]
     alone = ModeRules("two-way-safe", {}, own=[b"afield.toml"])
     assert bool(alone)
+    assert (alone.plain, rules.plain) == ("two-way-safe", None)
+    here, there = ({name: Node("f", False, side) for name in (b"a", b"afield.toml")} for side in (b"h", b"t"))
+    plan = reconcile({}, here, there, alone)
+    assert [conflict.path for conflict in plan.conflicts] == [b"a"]
+    assert [op.path for op in plan.to_there] == [b"afield.toml"]
+    assert not plan.to_here
     assert (alone(b"afield.toml"), alone(b"a")) == ("push", "two-way-safe")

@@ -175,7 +175,10 @@ class _Court(object):
     def __init__(self, trees: "Trees", mode: "Union[str, Callable[[bytes], str]]", keep: "FrozenSet[bytes]") -> "None":
         self.base, self.here, self.there = trees
         self._keep = keep
-        self._one = None if callable(mode) else mode_named(mode)
+        # One mode for all but a few names at the top (rules.ModeRules) is as cheap as one for all: nothing is kept for each path.
+        plain = getattr(mode, "plain", None) if callable(mode) else mode
+        self._one = None if plain is None else mode_named(plain)
+        self._own = {path: mode_named(mode(path)) for path in getattr(mode, "own", ())} if callable(mode) else {}
         self._names = mode if callable(mode) else None
         self._modes = {}  # type: Dict[bytes, Mode]
 
@@ -187,7 +190,7 @@ class _Court(object):
     def mode(self, path: "bytes") -> "Mode":
         """Give the mode of a path."""
         if self._one is not None:
-            return self._one
+            return self._own.get(path, self._one)
         # Asked twice or three times for each path of a tree; patterns are dear.
         mode = self._modes.get(path)
         if mode is None:

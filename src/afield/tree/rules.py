@@ -29,13 +29,13 @@ class ModeRules:
     """Called with a path it gives the mode's name, as ``reconcile`` wants it. ``mode`` is that of all other paths."""
 
     def __init__(self, mode: "str", lists: "Mapping[str, Sequence[str]]", own: "Sequence[bytes]" = ()) -> "None":
-        """``lists``: patterns by the names of ``ORDER``; ``own``: paths that only go there, whatever the lists say.
+        """``lists``: patterns by the names of ``ORDER``; ``own``: names at the top that only go there, whatever the lists say.
 
         Raises UsageError for an unknown mode.
         """
         mode_named(mode)
         self.mode = mode
-        self._own = frozenset(own)
+        self.own = frozenset(own)
         self.lists = {name: tuple(lists.get(name) or ()) for name, _ in ORDER}
         self._rules: "List[Tuple[str, Ignore]]" = []
         for name, meant in ORDER:
@@ -44,17 +44,22 @@ class ModeRules:
         self._folders: "Dict[bytes, Tuple[bool, ...]]" = {}
 
     @property
+    def plain(self) -> "Optional[str]":
+        """The mode of all paths but ``own``; None when lists decide."""
+        return None if self._rules else self.mode
+
+    @property
     def listed(self) -> "List[List[str]]":
         """The patterns, each as [list, pattern]."""
         return [[name, pattern] for name, _ in ORDER for pattern in self.lists[name]]
 
     def __bool__(self) -> "bool":
         """Whether any path can have another mode than ``mode``."""
-        return bool(self._rules or self._own)
+        return bool(self._rules or self.own)
 
     def __call__(self, path: "bytes") -> "str":
         """Give the mode of a path (its name). A pattern for folders counts for any path of that name."""
-        if path in self._own:
+        if path in self.own:
             return OWN
         if not self._rules:
             return self.mode
@@ -67,7 +72,7 @@ class ModeRules:
 
     def explain(self, path: "bytes") -> "Tuple[str, Optional[bytes], str]":
         """Give (mode, the pattern that decides or None, the setting that it stands in or "")."""
-        if path in self._own:
+        if path in self.own:
             return OWN, None, ""
         for mode, rules in self._rules:
             for each in [path, *parents(path)]:

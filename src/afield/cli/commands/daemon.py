@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from afield.cli.asking import ask_plain
 from afield.cli.parse import add_json, whole
+from afield.cli.terminal import one_line
 from afield.errors import DaemonError
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         terminal.result({"stopping": False}, "afield is not running")
         return 0
     keeps = done.get("keeps") or []
-    terminal.result(
-        done, "stopped" if done.get("stopping") else "still in use: " + ", ".join(str(item) for item in keeps)
-    )
-    return 0 if done.get("stopping") else 1
+    stopped = bool(done.get("stopping"))
+    terminal.result(done, "stopped" if stopped else "still in use: " + ", ".join(one_line(str(item)) for item in keeps))
+    if not stopped:
+        terminal.note(
+            "hint: afield daemon stop --force (programs there go on, what is up comes up again with the next one)"
+        )
+    return 0 if stopped else 1
