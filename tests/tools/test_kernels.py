@@ -31,23 +31,24 @@ INTERRUPT = (
 from jupyter_client.manager import start_new_kernel
 manager, client = start_new_kernel(kernel_name="far")
 def run(code, interrupt=False):
-    number = client.execute(code)
+    number, told = client.execute(code), []
     while True:
         message = client.get_iopub_msg(timeout=60)
         if message["parent_header"].get("msg_id") != number:
             continue
         kind, content = message["msg_type"], message["content"]
-        if kind == "stream" and interrupt:
-            manager.interrupt_kernel()
-        elif kind == "stream":
-            return reply(number, content["text"].strip())
+        if kind == "stream":
+            told.append(content["text"].strip())
+            if interrupt:
+                manager.interrupt_kernel()
         elif kind == "error":
-            return reply(number, content["ename"])
-def reply(number, text):
-    # What is asked before an error's reply is dropped by the kernel.
-    while client.get_shell_msg(timeout=60)["parent_header"].get("msg_id") != number:
+            told.append(content["ename"])
+        elif kind == "status" and content["execution_state"] == "idle":
+            break
+    while (reply := client.get_shell_msg(timeout=60))["parent_header"].get("msg_id") != number:
         pass
-    return text
+    # For a moment after an error a kernel drops what it is asked.
+    return run(code) if reply["content"]["status"] == "aborted" else told[-1]
 print(run("import time; print('on', flush=True); time.sleep(60)", interrupt=True))
 print(run("print(7)"))
 manager.restart_kernel(now=True)
