@@ -41,6 +41,11 @@ def place(request, home, local, start):
     return start(env={"HOME": home}), os.fsencode(there), 0
 
 
+def at_the_top():
+    """What stands in the root folder but for other tests' folders."""
+    return [name for name in os.listdir("/") if not name.startswith(KEY[1:])]
+
+
 def mounts():
     with open("/proc/self/mountinfo", "rb") as file:
         return [line for line in file if b"afield-test-" in line or KEY.encode() in line]
@@ -119,6 +124,41 @@ def test_folder_that_is_missing_is_made_only_when_asked(place, local):
     assert agent.call("view", folders=[[there, local]], make=False)["view"]
 
 
+def test_git_keeps_off_the_environment(home, local, start):
+    """Asked what it would do: what it removed here would be the environment of a real Python."""
+    python = made_venv(os.path.join(home, "ml"), "/usr/bin/python3", "--without-pip")
+    there = os.path.join(home, "far")
+    subprocess.run(["git", "init", "-q", there], check=True)
+    agent = start(env={"HOME": home})
+    view = agent.call("view", folders=[[os.fsencode(there), local]], env=os.fsencode(python))
+    script = "touch mine; git add -A; git status --porcelain; touch junk; git clean -ndx"
+    done = in_view(agent, view, "sh", "-c", script, cwd=local)
+    assert bytes(done.out) == b"A  mine\nWould remove junk\n", done.err
+    exclude = os.path.join(there, ".git/info/exclude")
+    # Asked for again it is not written again.
+    agent.call("view", folders=[[os.fsencode(there), local]], env=b"/usr/bin/python3")
+    with open(exclude) as file:
+        assert file.read().split("\n").count(".afield/") == 1
+
+
+def test_the_interpreter_below_an_environment_cannot_be_written_to(place, local, home):
+    agent, there, uid = place
+    python = made_venv(os.path.join(home, "ml"), "/usr/bin/python3", "--without-pip")
+    for folder, folders, names in os.walk(os.path.join(home, "ml")):
+        for name in [folder, *(os.path.join(folder, each) for each in folders + names)]:
+            os.chown(name, uid, uid, follow_symlinks=False)
+    view = agent.call("view", folders=[[there, local]], env=os.fsencode(python))
+    base = ".afield/base/lib/python" + ".".join(view["version"].split(".")[:2])
+    for path in (base + "/afield-test-probe", ".afield/base/bin/python"):
+        done = in_view(agent, view, "sh", "-c", f'true >> "{path}"', cwd=local)
+        assert done.status != 0
+        told = bytes(done.err)
+        assert b"Read-only file system" in told or (uid and b"Permission denied" in told), told
+    done = in_view(agent, view, "sh", "-c", "true > .afield/lib/mine", cwd=local)
+    assert done.status == 0, bytes(done.err)
+    assert os.path.exists(os.path.join(home, "ml/lib/mine"))
+
+
 def test_view_of_a_replaced_folder_is_refused_and_made_anew(place, local):
     agent, there, uid = place
     view = agent.call("view", folders=[[there, local]])
@@ -162,13 +202,13 @@ def test_nothing_is_left_when_the_agent_has_ended(home, local, start, alive, wai
 )
 def test_path_that_would_break_the_place_is_refused_with_a_reason(agent, home, path):
     there = os.fsencode(home)
-    before = os.listdir("/")
+    before = at_the_top()
     told = agent.call("ways", there=there, local=path)
     assert not told["twin"]["ok"]
     assert told["twin"]["why"]
     with pytest.raises(NoView):
         agent.call("view", folders=[[there, path]])
-    assert os.listdir("/") == before
+    assert at_the_top() == before
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,8 @@ def pytest_addoption(parser):
 
 
 def pytest_generate_tests(metafunc):
-    if "way" in metafunc.fixturenames and not metafunc.definition.get_closest_marker("parametrize"):
+    given = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "way" in metafunc.fixturenames and "way" not in given:
         wanted = metafunc.config.getoption("--ways")
         metafunc.parametrize("way", WAYS if wanted == "all" else wanted.split(","), indirect=True)
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 NEW_MOUNTS = 0x00020000
 NEW_USER = 0x10000000
 READ_ONLY, NO_SUID, NO_DEVICES, REMOUNT, BIND, RECURSIVE, SLAVE = 1, 2, 4, 32, 4096, 16384, 1 << 19
+# The same numbers in mount(2) and statvfs(3), but for the last.
+NO_PROGRAMS, NO_TIMES, NO_FOLDER_TIMES = 8, 1024, 2048
+RELATIVE_TIMES, ST_RELATIVE_TIMES = 1 << 21, 4096
 DETACH = 2
 
 _libc: "Any" = None
@@ -60,6 +63,19 @@ def mount(
 def bind(source: "bytes", target: "bytes") -> "None":
     """Show source at target, with everything that is mounted below: without that the system refuses what it locked together."""
     mount(source, target, None, BIND | RECURSIVE)
+
+
+def read_only(target: "bytes") -> "None":
+    """Let nothing be written through a bind mount, as far as the system allows it; what is mounted below stays as it is.
+
+    The other flags must be named again: in a user namespace they are locked (mount_namespaces(7)).
+    """
+    kept = os.statvfs(target).f_flag & (NO_SUID | NO_DEVICES | NO_PROGRAMS | NO_TIMES | NO_FOLDER_TIMES)
+    relative = RELATIVE_TIMES if os.statvfs(target).f_flag & ST_RELATIVE_TIMES else 0
+    try:
+        mount(b"none", target, None, BIND | REMOUNT | READ_ONLY | kept | relative)
+    except OSError:
+        pass
 
 
 def unmount(target: "bytes") -> "None":

@@ -113,7 +113,7 @@ def _alone(lock: "int") -> "None":
 def _take_all(steps: "List[Any]", record: "Record") -> "None":
     links = []
     for step in steps:
-        kind, path = step[0], step[2] if step[0] == "bind" else step[1]
+        kind, path = step[0], step[2] if step[0] in ("bind", "show") else step[1]
         if kind == "folder":
             _folder(path)
         elif kind == "text":
@@ -127,7 +127,7 @@ def _take_all(steps: "List[Any]", record: "Record") -> "None":
         if path not in links and os.path.islink(path):
             os.unlink(path)  # of the environment before this one
     record.links = links
-    for path in [path for path in record.copies if ("bind", path) not in {(step[0], step[-1]) for step in steps}]:
+    for path in [path for path in record.copies if ("show", path) not in {(step[0], step[-1]) for step in steps}]:
         os.unlink(path)
         del record.copies[path]
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MOST_FOLDERS = 64
 # What a package may put beside `lib` (wheel's "data"): without the folder it would be written into memory, and lost.
 USUAL = (b"share", b"etc")
+EXCLUDED, LARGEST_EXCLUDE = b".afield/", 1 << 20
 
 
 def describe(program: "bytes") -> "Dict[str, Any]":
@@ -112,24 +113,57 @@ def make_usual(env: "Dict[str, Any]") -> "None":
 
 
 def layout(env: "Dict[str, Any]", at: "bytes") -> "List[Any]":
-    """Give the steps: ``("folder", path)``, ``("link", path, target)``, ``("text", path, data)``, ``("bind", source, path)``."""
+    """Give the steps: ``("folder", path)``, ``("link", path, target)``, ``("text", path, data)``, ``("bind", source, path)``, ``("show", source, path)``.
+
+    What is shown cannot be written to: whoever removes the project's folder must not remove the interpreter.
+    """
     name = b"python" + env["short"].encode("ascii")
     base_bin = at + b"/base/bin"
     steps: "List[Any]" = [("folder", at + b"/bin"), ("folder", at + b"/base"), ("folder", base_bin)]
-    steps.append(("bind", env["real"], base_bin + b"/" + name))
+    steps.append(("show", env["real"], base_bin + b"/" + name))
     for other in (b"python", b"python3"):
         steps.append(("link", base_bin + b"/" + other, name))
         steps.append(("link", at + b"/bin/" + other, base_bin + b"/" + name))
     steps.append(("link", at + b"/bin/" + name, base_bin + b"/" + name))
     steps.append(("text", at + b"/pyvenv.cfg", settings(env, at)))
-    for prefix, folder in ((env["prefix"], at), (env["base"], at + b"/base")):
+    for prefix, folder, kind in ((env["prefix"], at, "bind"), (env["base"], at + b"/base", "show")):
         for entry in folders_of(prefix):
             source = os.path.join(prefix, entry)
             if stat.S_ISLNK(os.lstat(source).st_mode) and not os.readlink(source).startswith(b"/"):
                 steps.append(("link", os.path.join(folder, entry), os.readlink(source)))
             else:
-                steps.append(("bind", source, os.path.join(folder, entry)))
+                steps.append((kind, source, os.path.join(folder, entry)))
     return steps
+
+
+def git_steps(at: "bytes") -> "List[Any]":
+    """Give the steps that keep git off a view's environment, which is the real one: nested repositories are spared by ``git clean -x``."""
+    return [
+        ("folder", at + b"/.git"),
+        ("folder", at + b"/.git/objects"),
+        ("folder", at + b"/.git/refs"),
+        ("text", at + b"/.git/HEAD", b"ref: refs/heads/none\n"),
+        ("text", at + b"/.gitignore", b"*\n"),
+    ]
+
+
+def keep_out_of_git(folder: "bytes") -> "None":
+    """Have the repository that a project stands in leave ``.afield`` out (gitrepository-layout(5): info/exclude). Raises nothing."""
+    above = folder
+    while not os.path.isdir(above + b"/.git"):
+        if above in (b"/", b""):
+            return
+        above = os.path.dirname(above)
+    path = above + b"/.git/info/exclude"
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        with open(fd, "rb+", 0) as file:
+            data = file.read(LARGEST_EXCLUDE)
+            if EXCLUDED not in data.split(b"\n"):
+                file.write((b"" if data.endswith(b"\n") or not data else b"\n") + EXCLUDED + b"\n")
+    except OSError:  # somebody else's repository
+        pass
 
 
 def settings(env: "Dict[str, Any]", at: "bytes") -> "bytes":

@@ -61,6 +61,7 @@ class Twin:
         as_root = self.leave(user, group)
         if self.env is not None:
             standin.make_usual(self.env)
+            standin.keep_out_of_git(self.folders[0][0] if self.folders else self.at[: -len(STANDIN)])
         try:
             self._mount()
         except OSError as error:
@@ -146,8 +147,8 @@ class Twin:
 
     def _stand_in(self, env: "Dict[str, Any]") -> "None":
         """Put the environment up at ``.afield`` of the first folder."""
-        steps = standin.layout(env, self.at)
-        opened = {step[1]: os.open(step[1], os.O_PATH | os.O_CLOEXEC) for step in steps if step[0] == "bind"}
+        steps = standin.layout(env, self.at) + standin.git_steps(self.at)
+        opened = {step[1]: os.open(step[1], os.O_PATH | os.O_CLOEXEC) for step in steps if step[0] in ("bind", "show")}
         bin_folder = os.open(env["bin"], os.O_PATH | os.O_CLOEXEC)
         prepare_target(self.at, True)
         namespaces.mount(b"afield", self.at, b"tmpfs", namespaces.NO_SUID | namespaces.NO_DEVICES, IN_MEMORY)
@@ -248,6 +249,8 @@ def _take(step: "Any", opened: "Dict[bytes, int]") -> "None":
         source = b"/proc/self/fd/%d" % opened[what]
         prepare_target(step[2], os.path.isdir(source))
         namespaces.bind(source, step[2])
+        if kind == "show":
+            namespaces.read_only(step[2])
 
 
 def replace_root(leads: "Dict[bytes, bytes]") -> "None":
