@@ -10,7 +10,7 @@ import pytest
 
 from afield.agent import ondisk, standin
 from afield.agent.ground import UnsuitableError
-from afield.errors import NoSuchView, NoView
+from afield.errors import NoSuchView, NoView, ProtocolError
 
 WHO = (
     "import json, multiprocessing as m, os, sys, ssl, tempfile\n"
@@ -143,6 +143,8 @@ def test_afield_of_a_shim_is_left_alone(home, project, start):
 
 def test_nothing_is_shown_in_it(home, project, start):
     agent = start(env={"HOME": home})
+    with pytest.raises(ProtocolError, match="got none"):
+        agent.call("view", folders=[[project, project]], disk=True)
     view = stand(agent, project, made_venv(os.path.join(home, "ml")))
     with pytest.raises(NoView, match="without a view"):
         agent.call("view-bind", view=view["view"], binds=[[b"/etc", b"/elsewhere"]])
@@ -159,8 +161,7 @@ def test_state_of_the_sync_and_strange_names_stay(home, project):
         if record is not None:
             with open(project + b"/.afield/standin", "wb") as file:
                 file.write(record)
-        _, folder, _ = ondisk.build(project, env)
-        os.close(folder)
+        ondisk.build(project, env)
         assert os.path.isdir(project + b"/.afield/staging/1")
         assert not os.path.islink(project + b"/.afield/staging")
         assert os.path.islink(project + b"/.afield/lib")
@@ -174,8 +175,7 @@ def test_state_of_the_sync_and_strange_names_stay(home, project):
 def test_full_disk_leaves_what_was_there(home, project, monkeypatch):
     python = made_venv(os.path.join(home, "ml"))
     env = standin.describe(python)
-    _, folder, _ = ondisk.build(project, env)
-    os.close(folder)
+    ondisk.build(project, env)
     copies = project + b"/.afield/base/bin"
     before = os.stat(copies + b"/python" + env["short"].encode())
     env["real"] = os.fsencode(command(home, "python-new", "#!/bin/sh\n"))

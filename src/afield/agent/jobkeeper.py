@@ -101,7 +101,8 @@ class JobKeeper:
         """Bring commands that were installed to the environment, and let go of the view."""
         if self._view is not None:
             try:
-                self._view.gather_at_end()
+                if self._view.has_news:
+                    self._view.gather()
             except (OSError, AfieldError) as error:
                 os.write(2, ("commands: %s\n" % error).encode("utf-8", "replace"))
             self._view.close()

@@ -38,7 +38,7 @@ class Held:
             self._open()
         if self.fd >= 0 and made:
             try:
-                os.write(self.fd, b"".join(b"%s\n" % _hex(real) for _, real in made))
+                os.write(self.fd, b"".join(b"%s\n" % real.hex().encode("ascii") for _, real in made))
             except OSError:  # a full disk: they stay
                 pass
         return self.fd >= 0
@@ -78,10 +78,6 @@ class Held:
             pass
         finally:
             os.close(fd)
-
-
-def _hex(path: "bytes") -> "bytes":
-    return path.hex().encode("ascii")
 
 
 def _read(fd: "int") -> "List[bytes]":

@@ -70,8 +70,9 @@ def read_only(target: "bytes") -> "None":
 
     The other flags must be named again: in a user namespace they are locked (mount_namespaces(7)).
     """
-    kept = os.statvfs(target).f_flag & (NO_SUID | NO_DEVICES | NO_PROGRAMS | NO_TIMES | NO_FOLDER_TIMES)
-    relative = RELATIVE_TIMES if os.statvfs(target).f_flag & ST_RELATIVE_TIMES else 0
+    found = os.statvfs(target).f_flag
+    kept = found & (NO_SUID | NO_DEVICES | NO_PROGRAMS | NO_TIMES | NO_FOLDER_TIMES)
+    relative = RELATIVE_TIMES if found & ST_RELATIVE_TIMES else 0
     try:
         mount(b"none", target, None, BIND | REMOUNT | READ_ONLY | kept | relative)
     except OSError:

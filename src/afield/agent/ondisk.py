@@ -60,8 +60,8 @@ def _anothers(at: "bytes") -> "UnsuitableError":
     return UnsuitableError("%s/bin/python belongs to something else there" % os.fsdecode(at))
 
 
-def build(folder: "bytes", env: "Dict[str, Any]") -> "Tuple[Dict[str, Any], int, Optional[Commands]]":
-    """Have the environment stand below a project's folder; gives what its interpreter told, ``bin`` as a descriptor, and its commands.
+def build(folder: "bytes", env: "Dict[str, Any]") -> "Tuple[Dict[str, bytes], Optional[Commands]]":
+    """Have the environment stand below a project's folder; gives what its interpreter told, and its commands.
 
     Raises OSError, UnsuitableError, RefusedError: the interpreter does not find itself there.
     """
@@ -80,8 +80,7 @@ def build(folder: "bytes", env: "Dict[str, Any]") -> "Tuple[Dict[str, Any], int,
         _take_all(standin.layout(env, at), record)
         commands = _commands(env, at, record)
         record.write()
-        found = found_itself(at)
-        return found, os.open(at + b"/bin", os.O_RDONLY | os.O_CLOEXEC), commands
+        return found_itself(at), commands
     finally:
         os.close(lock)
 

@@ -187,7 +187,9 @@ def fork_exec(request: "Request", stdio: "Sequence[int]", *, controlling: "bool"
     program, argv = command(request)
     folder = expand(request.cwd)
     env[b"PWD"] = folder  # the agent's own would be a lie; a shell checks it before it believes it
-    if not controlling and _as_the_place_is(request.view):
+    # An environment on the disk needs nothing to be entered; one that is not what it was is told by the child.
+    as_it_is = request.view is None or (request.view.on_disk and request.view.is_whole())
+    if as_it_is and not controlling:
         quick = vfork.fork_exec(candidates(program, env.get(b"PATH", DEFAULT_PATH)), argv, env, folder, stdio)
         if quick is not None:
             return quick, -1
@@ -206,16 +208,6 @@ def fork_exec(request: "Request", stdio: "Sequence[int]", *, controlling: "bool"
     os.close(tell)
     os.set_blocking(told, False)
     return pid, told
-
-
-def _as_the_place_is(view: "Any") -> "bool":
-    """Say whether the program sees the place as this process does."""
-    if view is None:
-        return True
-    try:
-        return bool(view.on_disk and view.enter() is None)
-    except OSError:  # it is not what it was: the child says so
-        return False
 
 
 def _child(

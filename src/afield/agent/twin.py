@@ -39,7 +39,8 @@ class Twin:
         self.folders = [pair for pair in folders if pair[0] != pair[1]]
         self.binds = [pair for pair in binds if pair[0] != pair[1]]
         self.env = env
-        self.at = folders[0][1] + STANDIN if folders else b""
+        self.project, shown = folders[0] if folders else (b"", b"")
+        self.at = shown + STANDIN if folders else b""
         self.ground = Ground()
         self.descriptors: "List[int]" = []
         self.commands: "Optional[Commands]" = None
@@ -61,7 +62,7 @@ class Twin:
         as_root = self.leave(user, group)
         if self.env is not None:
             standin.make_usual(self.env)
-            standin.keep_out_of_git(self.folders[0][0] if self.folders else self.at[: -len(STANDIN)])
+            standin.keep_out_of_git(self.project)
         try:
             self._mount()
         except OSError as error:

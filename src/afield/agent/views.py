@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Tuple
 
     from afield.agent.keeper import Keeper
-    from afield.agent.scripts import Commands
 
 # An interpreter on a cold network disk; a warm one is looked at in 20 ms.
 LIMIT = 30.0
@@ -86,23 +85,25 @@ class View:
         for fd, kind in zip(self.namespaces, kinds):
             namespaces.enter(fd, kind)
 
-    def gather(self, commands: "Commands") -> "None":
-        """Bring the commands that were installed in it to the environment; slow, for a child. Raises OSError."""
+    @property
+    def has_news(self) -> "bool":
+        """Whether commands were added or removed in it that the environment does not know of."""
+        return self.bin_folder >= 0 and self.bin_mark() != self.seen
+
+    def gather(self) -> "Dict[bytes, Any]":
+        """Bring them to the environment, and give what is known then; slow, for a child. Raises OSError."""
+        from afield.agent.scripts import Commands
+
+        assert self.commands is not None
+        commands = Commands(self.commands[0], self.commands[1])
         if self.on_disk:
             from afield.agent import ondisk
 
             ondisk.carry(commands, self.bin_folder)
         else:
-            commands.carry(self.bin_folder)
-
-    def gather_at_end(self) -> "None":
-        """The same for who outlives the agent, when anything was installed."""
-        from afield.agent.scripts import Commands
-
-        if self.commands is not None and self.bin_folder >= 0 and self.bin_mark() != self.seen:
-            commands = Commands(self.commands[0], self.commands[1])
             commands.known = dict(self.known)
-            self.gather(commands)
+            commands.carry(self.bin_folder)
+        return commands.known
 
     def close(self) -> "None":
         """Let it go; programs in it keep it alive for themselves."""
@@ -203,21 +204,15 @@ class Views:
     def ended(self, view: "View") -> "None":
         """Count it out; bring the commands that it installed to the environment."""
         view.running -= 1
-        if view.bin_folder >= 0 and view.bin_mark() != view.seen and not self._gathering:
+        if view.has_news and not self._gathering:
             self._gather(view)
 
     def _gather(self, view: "View") -> "None":
-        from afield.agent.scripts import Commands
-
-        assert view.commands is not None
-        commands = Commands(view.commands[0], view.commands[1])
-        commands.known = dict(view.known)
         seen, folder = view.bin_mark(), view.bin_folder
         self._gathering = True
 
         def work() -> "Any":
-            view.gather(commands)
-            return [[name, mark] for name, mark in commands.known.items()]
+            return [[name, mark] for name, mark in view.gather().items()]
 
         def done(value: "Any", failure: "str") -> "None":
             self._gathering = False
@@ -339,6 +334,8 @@ def check_wanted(args: "Dict[str, Any]") -> "Dict[str, Any]":
     folders = check_pairs(args["folders"])
     if not folders:
         raise ProtocolError("expected the project's folder, got none")
+    if args["disk"] and args["env"] is None:
+        raise ProtocolError("expected the environment that is to stand on the disk, got none")
     return {
         "folders": folders,
         "env": args["env"],

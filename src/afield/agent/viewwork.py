@@ -45,51 +45,35 @@ def make(wanted: "Dict[str, Any]", marks: "Optional[List[Any]]") -> "Tuple[Any, 
     stands = not wanted["disk"] or os.path.exists(wanted["folders"][0][1] + STANDIN_PYTHON)
     if marks == now and stands:
         return {"same": True}, []
-    if wanted["disk"]:
-        return _make_on_disk(wanted, program, env, now)
-    twin = Twin(wanted["folders"], env, wanted["binds"])
-    twin.plan()
-    twin.build()
-    fds, known, commands = list(twin.descriptors), [], None
+    found: "Optional[Dict[str, bytes]]" = None
+    if wanted["disk"] and env is not None:
+        # The project is where it should be shown already.
+        from afield.agent import ondisk
+
+        found, commands = ondisk.build(wanted["folders"][0][1], env)
+        fds, made = [], []
+    else:
+        twin = Twin(wanted["folders"], env, wanted["binds"])
+        twin.plan()
+        twin.build()
+        found, commands = twin.check() if env is not None else None, twin.commands
+        fds, made = list(twin.descriptors), twin.ground.made
+    if commands is not None:
+        fds.append(os.open(commands.shown, os.O_RDONLY | os.O_CLOEXEC))
     told: "Dict[str, Any]" = {"python": None, "version": None, "prefix": None, "real": None}
-    if env is not None:
-        told = {"python": twin.check()["executable"], "version": env["version"], "prefix": twin.at, "real": env["bin"]}
-        if twin.commands is not None:
-            commands = [twin.commands.real, twin.commands.shown]
-            fds.append(os.open(twin.at + b"/bin", os.O_RDONLY | os.O_CLOEXEC))
-            known = [[name, mark] for name, mark in twin.commands.known.items()]
+    if found is not None and env is not None:
+        told = {"python": found["executable"], "version": env["version"], "prefix": found["prefix"], "real": env["bin"]}
     told["ms"] = round((monotonic() - begin) * 1000, 1)
     kept = {
         "folders": [list(pair) for pair in wanted["folders"]],
         "marks": now,
         "program": None if program is None else [program, mark_of(program)],
-        "made": [list(pair) for pair in twin.ground.made],
-        "commands": commands,
-        "known": known,
-        "disk": False,
-    }
-    return {"told": told, "kept": kept}, fds
-
-
-def _make_on_disk(wanted: "Dict[str, Any]", program: "Any", env: "Any", marks: "List[Any]") -> "Tuple[Any, List[int]]":
-    """As ``make``, without a view: the project is where it should be shown already."""
-    from afield.agent import ondisk
-
-    folder = wanted["folders"][0][1]
-    found, bin_folder, commands = ondisk.build(folder, env)
-    told = {"python": found["executable"], "version": env["version"], "prefix": found["prefix"], "real": env["bin"]}
-    kept = {
-        "folders": [[folder, folder]],
-        "marks": marks,
-        "program": [program, mark_of(program)],
-        "made": [],
+        "made": [list(pair) for pair in made],
         "commands": None if commands is None else [commands.real, commands.shown],
         "known": [] if commands is None else [[name, mark] for name, mark in commands.known.items()],
-        "disk": True,
+        "disk": wanted["disk"],
     }
-    if commands is None:
-        os.close(bin_folder)
-    return {"told": told, "kept": kept}, [] if commands is None else [bin_folder]
+    return {"told": told, "kept": kept}, fds
 
 
 def program_of(name: "bytes", folder: "bytes") -> "bytes":

@@ -11,7 +11,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
-from afield.daemon import mapping
+from afield.daemon import beginning, mapping
 from afield.daemon.api_link import linked
 from afield.daemon.run_wire import RunRequest
 from afield.errors import AfieldError, LinkError, NoSuchProcess, NoSuchView, UsageError
@@ -98,13 +98,15 @@ async def job_start(daemon: Daemon, ask: Ask, args: Args) -> Any:
         await target.barrier("here")
 
     async def process() -> dict[str, object]:
-        there = target.mapping_target()._replace(roots=paths).at_home(await target.place.home())
+        home = await target.place.home()
         if active is not None:
             # Another environment than the project's: a view has that one alone.
-            return _process(mapping.plan(request, there._replace(active=active, python=active.python)))
-        if target.way.pending:
-            await target.way.resolve()
-        return _process(mapping.plan(request, target.way.target(there)))
+            there = target.mapping_target()._replace(roots=paths, active=active, python=active.python)
+        else:
+            if target.way.pending:
+                await target.way.resolve()
+            there = beginning.aim(target, request)
+        return _process(mapping.plan(request, there.at_home(home)))
 
     wish = {
         "process": await process(),

@@ -76,7 +76,7 @@ def way(name: str | None, wanted: str, reasons: dict[str, str], error: str | Non
     elif wanted == name != AUTO:
         hint = 'afield.toml asks for it; way = "auto" takes the best'
     why = f"; no twin: {reasons[TWIN]}" if reasons.get(TWIN) else ""
-    rows = [Row("paths", "ok" if name == SAME else "warn", f"{name}{why}", None if name == SAME else hint)]
+    rows = [Row("paths", "ok", f"{name}{why}") if name == SAME else Row("paths", "warn", f"{name}{why}", hint)]
     if name == SAME and reasons.get(STAND_IN):
         lost = "tools here that start what sys.executable names: makers of environments, type checkers, debuggers"
         rows.append(Row("lost", "warn", f"{lost} ({reasons[STAND_IN]})"))

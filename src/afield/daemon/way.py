@@ -48,7 +48,6 @@ class Way:
         self._mark = object()
         self.reasons: dict[str, str] = {}
         self.view: dict[str, Any] | None = None
-        self._env: bytes | None = None
         self._bound: set[tuple[bytes, bytes]] = set()
 
     @property
@@ -107,29 +106,28 @@ class Way:
 
     async def _make_stand_in(self, there: bytes, local: bytes) -> None:
         """Without one the program runs with the environment's own paths."""
-        python = self._target.mapping_target().at_home(await self._target.place.home()).python or b"python3"
-        args = {"folders": [[there, local]], "env": python, "make": False, "disk": True}
         try:
-            self.view = await self._target.place.connection.call("view", args, timeout=SECONDS)
+            await self._ask_for_view([[there, local]], make=False, disk=True)
         except NoView as error:
             self.reasons[STAND_IN] = error.text
 
     async def _make_view(self, there: bytes, local: bytes) -> tuple[str, bool]:
         """Give the way, and whether there is no folder to show."""
-        found = self._target.mapping_target()
-        home = await self._target.place.home()
-        found = found.at_home(home)
-        python = found.python or b"python3"
-        more = [[far, here] for here, far in found.more]
-        # What the sync has not found or made, maybe a disk that is not mounted, is not made for a view either.
-        args = {"folders": [[there, local], *more], "env": python, "binds": [], "make": self._target.session is None}
+        more = self._target.mapping_target().at_home(await self._target.place.home()).more
+        folders = [[there, local], *([far, here] for here, far in more)]
         try:
-            self.view = await self._target.place.connection.call("view", args, timeout=SECONDS)
+            # What the sync has not found or made, maybe a disk that is not mounted, is not made for a view either.
+            await self._ask_for_view(folders, make=self._target.session is None)
         except NoView as error:
             self.reasons[TWIN] = error.text
             return TRANSLATED, bool(error.details.get("missing"))
-        self._env = python
         return TWIN, False
+
+    async def _ask_for_view(self, folders: list[list[bytes]], *, make: bool, disk: bool = False) -> None:
+        """Have ``view`` made of these folders and the project's environment. Raises NoView."""
+        python = self._target.mapping_target().at_home(await self._target.place.home()).python or b"python3"
+        args = {"folders": folders, "env": python, "make": make, "disk": disk}
+        self.view = await self._target.place.connection.call("view", args, timeout=SECONDS)
 
     def target(self, known: mapping.Target) -> mapping.Target:
         """Give the target as this way sees it: in a twin everything there is named as here."""

@@ -32,8 +32,6 @@ class Kept:
     def __init__(self) -> "None":
         self.listed: "Dict[bytes, Listed]" = {}
         self.measured: "Optional[Tuple[List[bytes], Dict[str, Any]]]" = None
-        # Until the watch has begun anew: other paths are left out now.
-        self.rules_changed = False
         # Told of since: these folders, and these with all below. Taken off in one pass when it is asked for.
         self._touched: "Set[bytes]" = set()
         self._touched_below: "Set[bytes]" = set()
@@ -59,7 +57,6 @@ class Kept:
         self.listed.clear()
         self._touched.clear()
         self._touched_below.clear()
-        self.rules_changed = False
         self.measured = None
 
 

@@ -86,7 +86,7 @@ class Watch:
     @property
     def sees_all(self) -> "bool":
         """Whether nothing can have happened without an event."""
-        if self.stale or self.kept.rules_changed:
+        if self.stale:
             return False
         return self.ready and self.mode == "inotify" and not self.polling.folders
 
@@ -198,7 +198,7 @@ class Watch:
     def _rules_change(self, when: "float") -> "None":
         # Many ignore files in a large tree: no more than half of the time goes into beginning anew.
         ended, took = self.restarted
-        self.stale = self.kept.rules_changed = True
+        self.stale = True
         self.not_before = max(when, ended + took)
 
     def _folder_event(self, path: "bytes", mask: "int", now: "float", old: "Optional[bytes]") -> "None":

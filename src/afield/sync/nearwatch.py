@@ -17,8 +17,6 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from afield.files import inotify as words
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -97,6 +95,9 @@ class Notified:
 
     def read(self) -> Events:
         """Give what happened, as inotify would: (folder, name, mask, cookie)."""
+        # Not at the top: it loads ctypes, and every daemon imports this module for what `library` says.
+        from afield.files import inotify as words
+
         try:
             while os.read(self.fd, 4096):
                 pass
@@ -115,6 +116,8 @@ class Notified:
                 yield from self._events(path, change)
 
     def _events(self, path: bytes, change: int) -> Events:
+        from afield.files import inotify as words
+
         inner = path[len(self.base) + 1 :]
         folder, _, name = inner.rpartition(b"/")
         if not inner or folder not in self.watches:
