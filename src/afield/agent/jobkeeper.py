@@ -90,22 +90,13 @@ class JobKeeper:
             self._view.hold(os.path.join(os.path.dirname(self.base), "views"))
         self._wait()
         self.loop.run()
-        self._leave_view()
+        if self._view is not None:
+            os.write(2, self._view.leave().encode("utf-8", "replace"))
         self._journal.close()
         self.door.close()
         if self.state["lingers"]:
             self.state["lingers"] = False
             self._save()
-
-    def _leave_view(self) -> "None":
-        """Bring commands that were installed to the environment, and let go of the view."""
-        if self._view is not None:
-            try:
-                if self._view.has_news:
-                    self._view.gather()
-            except (OSError, AfieldError) as error:
-                os.write(2, ("commands: %s\n" % error).encode("utf-8", "replace"))
-            self._view.close()
 
     def flush(self) -> "None":
         """Tell the clients what came."""

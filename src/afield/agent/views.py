@@ -105,6 +105,17 @@ class View:
             commands.carry(self.bin_folder)
         return commands.known
 
+    def leave(self) -> "str":
+        """Let it go as who outlives the agent, with what was installed in it brought to the environment; gives what went wrong, a line."""
+        try:
+            if self.has_news:
+                self.gather()
+            return ""
+        except (OSError, AfieldError) as error:
+            return "commands: %s\n" % error
+        finally:
+            self.close()
+
     def close(self) -> "None":
         """Let it go; programs in it keep it alive for themselves."""
         close_quietly(*self.namespaces)

@@ -62,23 +62,29 @@ def scan(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[
         for part in columns(work.take()):
             yield part
         limited = None if watching is None else watching.begin()
-        measured = None if work.kept is None else work.kept.measured
-        if measured is None or measured[0] != work.skipped:
-            for _ in work.measure(task):
-                yield None
-            measured = work.skipped, work.ignored()
-        if work.kept is not None:
-            work.kept.measured = measured
+        ignored = yield from measure(work, task)
     except OSError as error:
         raise from_os_error(error, path)
     finally:
         root.forget()
-    result: "Dict[str, Any]" = {"count": work.count, "ignored": measured[1], "errors": work.errors}
+    result: "Dict[str, Any]" = {"count": work.count, "ignored": ignored, "errors": work.errors}
     if work.known:
         result.update(same=encode_same(work.known, work.same), dropped=work.dropped)
     if watching is not None:
         result.update(mode=watching.mode, limited=limited[1] if limited else None)
     return result
+
+
+def measure(work: "Scan", task: "Any") -> "Generator[None, None, Dict[str, Any]]":
+    """Say how much is left out; measured anew only when other folders are than at the last scan."""
+    known = None if work.kept is None else work.kept.measured
+    if known is None or known[0] != work.skipped:
+        for _ in work.measure(task):
+            yield None
+        known = work.skipped, work.ignored()
+    if work.kept is not None:
+        work.kept.measured = known
+    return known[1]
 
 
 def hear(work: "Scan", told: "Iterator[Optional[bytes]]", task: "Any", wait: "bool") -> "Iterator[Any]":

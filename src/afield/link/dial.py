@@ -35,6 +35,41 @@ class Opened:
         self.resumed = answer is True
 
 
+class _Heard:
+    """What a dial hears first: the starter's ``reply``, the end of the stream, and what comes ``later``, before the session takes over."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.reply: asyncio.Future[Reply] = loop.create_future()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self.later = bytearray()
+        self._reader = ReplyReader()
+
+    @property
+    def noise(self) -> str:
+        """What the login printed."""
+        return self._reader.noise
+
+    def feed(self, data: memoryview) -> None:
+        """Take in what came."""
+        if self.reply.done():
+            self.later.extend(data)
+            return
+        try:
+            reply = self._reader.feed(bytes(data))
+        except AfieldError as error:
+            self.reply.set_exception(error)
+            return
+        if reply is not None:
+            self.later.extend(self._reader.rest)
+            self.reply.set_result(reply)
+
+    def end(self) -> None:
+        """Hear that nothing more comes."""
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
 class Dialer:
     """Dials one transport, any number of times."""
 
@@ -65,46 +100,24 @@ class Dialer:
         """
         if self.askpass is not None:
             self.askpass.refused = False
-        loop = asyncio.get_running_loop()
-        replied: asyncio.Future[Reply] = loop.create_future()
-        ended: asyncio.Future[None] = loop.create_future()
-        reader = ReplyReader()
-        later = bytearray()  # what follows the reply before the session takes over
-
-        def feed(data: memoryview) -> None:
-            if replied.done():
-                later.extend(data)
-                return
-            try:
-                reply = reader.feed(bytes(data))
-            except AfieldError as error:
-                replied.set_exception(error)
-                return
-            if reply is not None:
-                later.extend(reader.rest)
-                replied.set_result(reply)
-
-        def end() -> None:
-            if not ended.done():
-                ended.set_result(None)
-
+        heard = _Heard()
         self._foreign = adopted is not None
         process = adopted or self._start(self._command(fresh=fresh))
-        carrier = Carrier(process, buffer=self._buffer, received=feed, writable=lambda: None, ended=end)
+        carrier = Carrier(process, buffer=self._buffer, received=heard.feed, writable=lambda: None, ended=heard.end)
         try:
             try:
-                reply = await self._first(replied, ended, self.transport.patience)
+                reply = await self._first(heard.reply, heard.ended, self.transport.patience)
             except AfieldError as error:
                 raise self._refused(error) from None
             if reply is None:
-                raise await self._explain(carrier, reader.noise, timed_out=not ended.done())
+                raise await self._explain(carrier, heard.noise, timed_out=not heard.ended.done())
             if reply.need:
                 carrier.write([bundles.build().data])
             self.exe = reply.executable or self.exe
-            self._hand_over(carrier, session, answer, bytes(later))
-            said = await self._first(answer, ended, HELLO_WAIT)
+            self._hand_over(carrier, session, answer, bytes(heard.later))
+            said = await self._first(answer, heard.ended, HELLO_WAIT)
             if said is None:
-                raise await self._explain_agent(carrier, reader.noise, timed_out=not ended.done())
+                raise await self._explain_agent(carrier, heard.noise, timed_out=not heard.ended.done())
             carrier.killable = self.transport.ends_with_stream
             return Opened(carrier, reply, said)
         except BaseException as error:
