@@ -99,3 +99,29 @@ def test_a_file_that_goes_between_parts_is_looked_at_again(pair, monkeypatch):
 
     monkeypatch.setattr(cycle, "carry_out", carry_out)
     asyncio.run(body())
+
+
+def test_what_was_the_same_and_changes_between_parts_is_not_remembered_as_agreed(pair, monkeypatch):
+    pair.there.mkdir()
+    for number in range(30):
+        for side in (pair.here, pair.there):
+            (side / f"f{number:02}").write_text(f"content {number}")
+    plain, rows = cycle.remember, {}
+
+    async def remember(picture, plan, results):
+        if not rows:
+            (pair.there / "f20").write_text("edited")
+            await picture.there.rescan([b"f20"])
+        done = await plain(picture, plan, results)
+        rows.update({path: picture.rows[path] for path in (b"f20",) if path in picture.rows})
+        rows[b""] = None
+        return done
+
+    async def body():
+        async with pair.up() as session:
+            assert list(rows) == [b""]
+            await session.flush()
+            assert [conflict.path for conflict in session.conflicts()] == [b"f20"]
+
+    monkeypatch.setattr(cycle, "remember", remember)
+    asyncio.run(body())

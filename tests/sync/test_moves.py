@@ -122,3 +122,41 @@ def test_a_file_that_changed_there_is_not_moved_away(pair):
             assert pair.equal() == {b"a": ("f", b"newer", False), b"b": ("f", b"content", False)}
 
     asyncio.run(body())
+
+
+@pytest.mark.parametrize("change", ["removed", "replaced"])
+def test_what_changes_while_a_rename_is_looked_at_is_decided_anew(pair, monkeypatch, change):
+    """An op is of what was decided on: nothing that changed there after the decision is removed or written over."""
+
+    async def body():
+        (pair.here / "a").write_text("content")
+        if change == "replaced":
+            (pair.here / "c").write_text("content of another")
+        async with pair.up() as session:
+            await session.flush()
+            plain, told = cycle.learn_moved, []
+
+            async def learn_moved(picture, found):
+                found = await plain(picture, found)
+                if not told and any(each.path == b"b" for each in found.to_there):
+                    told.append(found)
+                    (pair.there / ("a" if change == "removed" else "c")).write_text("newer")
+                    await picture.there.barrier()
+                return found
+
+            monkeypatch.setattr(cycle, "learn_moved", learn_moved)
+            session.suspend("the test")
+            os.rename(pair.here / "a", pair.here / "b")
+            if change == "replaced":
+                (pair.here / "c").write_text("edited")
+            session.resume()
+            await session.flush()
+            assert told
+            assert (pair.there / ("a" if change == "removed" else "c")).read_text() == "newer"
+            if change == "removed":
+                assert pair.equal() == {b"a": ("f", b"newer", False), b"b": ("f", b"content", False)}
+            else:
+                assert [conflict.path for conflict in session.conflicts()] == [b"c"]
+                assert (pair.here / "c").read_text() == "edited"
+
+    asyncio.run(body())

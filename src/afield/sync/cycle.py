@@ -97,7 +97,10 @@ async def decide_all(picture: Picture, paths: set[bytes]) -> Plan:
         found = decide(picture, paths, unknown | ignored)
         more, changed = await check_removals(picture, found, ignored)
         if not more and not changed:
-            break
+            found, copies = await learn_copied(picture, await learn_moved(picture, found))
+            changed = changed_meanwhile(picture, found)
+            if not changed:
+                break
         ignored |= more
         paths |= changed
         unknown |= await hash_undecided(picture, paths)
@@ -105,9 +108,8 @@ async def decide_all(picture: Picture, paths: set[bytes]) -> Plan:
         # The tree does not hold still: leave what would be removed for the next cycle.
         held = {change.path for change in (*found.to_here, *found.to_there) if change.new is None}
         picture.pending |= held
-        found = decide(picture, paths, unknown | ignored | held)
+        found, copies = decide(picture, paths, unknown | ignored | held), ({}, {})
     picture.pending |= unknown
-    found, copies = await learn_copied(picture, await learn_moved(picture, found))
     return plan_for(picture, paths, found, copies)
 
 
@@ -191,6 +193,15 @@ async def check_removals(picture: Picture, found: Outcome, known: set[bytes]) ->
     changed = picture.here.changed | picture.there.changed
     picture.here.changed, picture.there.changed = set(), set()
     return ignored_here | ignored_there, changed
+
+
+def changed_meanwhile(picture: Picture, found: Outcome) -> set[bytes]:
+    """Give what changed since the decision, when that is any of what was decided: the ops must be of what was looked at."""
+    changed = picture.here.changed | picture.there.changed
+    if not changed or changed.isdisjoint(outcomes.touched(found)):
+        return set()
+    picture.here.changed, picture.there.changed = set(), set()
+    return changed
 
 
 def plan_for(picture: Picture, paths: set[bytes], found: Outcome, copies: tuple[Copies, Copies]) -> Plan:

@@ -161,10 +161,9 @@ def plan_of(
     copies: tuple[Mapping[bytes, bytes], Mapping[bytes, bytes]] = ({}, {}),
 ) -> Plan:
     """Make the ops for a decision at once."""
-    touched = {change.path for change in (*found.to_here, *found.to_there)}
-    touched |= {path for path, _ in found.agreed}
-    before_here = {path: here[path] for path in touched if path in here}
-    before_there = {path: there[path] for path in touched if path in there}
+    decided = touched(found)
+    before_here = {path: here[path] for path in decided if path in here}
+    before_there = {path: there[path] for path in decided if path in there}
     new = {change.path: change.new for change in (*found.to_here, *found.to_there)}
     to_here = with_moves(ops_for(found.to_here, before_here, before_there), before_here, sent=sent)
     to_there = with_moves(ops_for(found.to_there, before_there, before_here), before_there, sent=sent)
@@ -180,6 +179,11 @@ def plan_of(
         stuck=stuck,
         everything=everything,
     )
+
+
+def touched(found: Outcome) -> set[bytes]:
+    """Give the paths that something is done at, or that are remembered as agreed on."""
+    return {change.path for change in (*found.to_here, *found.to_there)}.union(path for path, _ in found.agreed)
 
 
 def is_long(found: Outcome) -> bool:
@@ -202,7 +206,7 @@ def parts(plan: Plan, here: Mapping[bytes, Entry], there: Mapping[bytes, Entry],
     while True:
         to_here = [change for change in _cut(found.to_here) if _stands(change, there, here, late)]
         to_there = [change for change in _cut(found.to_there) if _stands(change, here, there, late)]
-        agreed = [(path, node) for path, node in _cut(found.agreed) if path in here and path in there]
+        agreed = [(path, node) for path, node in _cut(found.agreed) if _is_agreed(path, node, (here, there), late)]
         final = not (found.to_here or found.to_there or found.agreed)
         part = Outcome(to_here, to_there, agreed, [])
         made = plan_of(part, here, there, paths=set(), stuck=set(), everything=False)
@@ -224,6 +228,19 @@ def _stands(change: Change, source: Mapping[bytes, Entry], target: Mapping[bytes
     good = entry is not None and new is not None and entry.node[:2] == new[:2] and change.path not in target
     if not good:
         late.add(change.path)
+    return good
+
+
+def _is_agreed(
+    path: bytes, node: Node | None, sides: tuple[Mapping[bytes, Entry], Mapping[bytes, Entry]], late: set[bytes]
+) -> bool:
+    found = [side.get(path) for side in sides]
+    if node is None:
+        good = found == [None, None]
+    else:
+        good = all(entry is not None and _holds(entry.node, node) for entry in found)
+    if not good:
+        late.add(path)
     return good
 
 
