@@ -153,7 +153,7 @@ def kept(root):
 def keep(opened, found, name, when, size, monkeypatch):
     write(opened.path + b"/" + name, b"x" * size)
     monkeypatch.setattr(history.time, "time", lambda: when)
-    found.keep_move(opened.fd, name, name, size)
+    found.keep_move(opened.fd, name, name, os.stat(name, dir_fd=opened.fd))
 
 
 def test_what_is_older_than_a_month_goes(kept, monkeypatch):

@@ -1,10 +1,11 @@
 """What users do to two folders, with a model of every content that was ever written: plain files, no help.
 
 Every content is written once only, and all have one length, so that an edit may leave size and times as they were.
-``lost`` must be empty whenever both sides are quiet.
+``lost`` and ``set_aside`` must be empty whenever both sides are quiet.
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 import subprocess
@@ -15,12 +16,13 @@ OWN = ".afield"
 
 
 class Hands:
-    """``roots`` maps a side to its folder; what a user's own hand took away is in ``dropped``."""
+    """``roots`` maps a side to its folder; what a user's own hand took away is in ``dropped``, what both sides had in ``agreed``."""
 
     def __init__(self, roots):
         self.roots = roots
         self.written = set()
         self.dropped = set()
+        self.agreed = set()
         self.count = 0
 
     def at(self, side, path):
@@ -140,6 +142,24 @@ class Hands:
     def lost(self, kept):
         """Contents that nobody took away and that are nowhere."""
         return self.written - self.dropped - kept
+
+    def both_had(self, digests):
+        """Note the SHA-256 of contents that both sides had."""
+        self.agreed.update(digests)
+
+    def both_had_all(self):
+        """Do not ask of what was written until now: a person decided, or nobody looked on."""
+        self.agreed.update(digest(text) for text in self.written)
+
+    def set_aside(self, trees, kept):
+        """Contents that nobody took away, that only a history has, and that the other side never had: they were written over unseen."""
+        stand = {found[1] for tree in trees.values() for found in tree.values() if found[0] == "f"}
+        return {text for text in (self.written - self.dropped - stand) & kept if digest(text) not in self.agreed}
+
+
+def digest(text):
+    """The SHA-256 of a content."""
+    return hashlib.sha256(text.encode()).digest()
 
 
 def look(path):

@@ -1,8 +1,8 @@
 """Random edits on both sides, cycles, kills at every step, full disks, wrong clocks, cuts: nothing that was ever written gets lost.
 
 The model (support/hands.py): every content is written once only. After quiet both sides are equal but for conflicts, and each
-content is at a path of a side or in the history of a side, unless a user's own hand overwrote or deleted it. AFIELD_STEPS
-(steps of all runs together) makes it the long version.
+content is at a path of a side or in the history of a side, unless a user's own hand overwrote or deleted it; only in a history
+is none that the other side never had. AFIELD_STEPS (steps of all runs together) makes it the long version.
 """
 
 import asyncio
@@ -65,6 +65,14 @@ class SyncMachine(RuleBasedStateMachine):
             return lambda: crashes.odd_worker(*self.fate.pop(side, ("", 1, "kill")), self.ahead[side])
 
         self.session = Session(maker("here"), maker("there"), crashes.settings_of(self.top))
+        store = self.session.picture.store
+        remember = store.remember
+
+        def noted(rows, gone):
+            remember(rows, gone)
+            self.hands.both_had(row.node.content for _, row in rows)
+
+        store.remember = noted
 
     @initialize(paths=st.lists(st.tuples(SIDES, PATHS), max_size=6))
     def begin(self, paths):
@@ -124,6 +132,7 @@ class SyncMachine(RuleBasedStateMachine):
                 request.send_data(text.encode())
                 request.send_end()
                 await request.wait()
+                self.hands.both_had_all()
                 self.hands.written.add(text)
 
         self.run(body())
@@ -210,6 +219,7 @@ class SyncMachine(RuleBasedStateMachine):
             self.edit(edits[:1])
             error = process.communicate(timeout=SECONDS)[1]
         assert process.returncode in (0, -signal.SIGKILL), error.decode()
+        self.hands.both_had_all()
         self.make_session()
         self.run(self.start())
         self.run(self.come_to_rest())
@@ -223,14 +233,15 @@ class SyncMachine(RuleBasedStateMachine):
     def store_is_full(self, times):
         """What was agreed on cannot be written for a while; both sides are ahead of it then."""
         store, left = self.session.picture.store, [times]
+        remember = store.remember
 
-        def remember(rows, gone):
+        def failing(rows, gone):
             left[0] -= 1
             if left[0] >= 0:
                 raise DiskFull("the disk is full here")
-            return type(store).remember(store, rows, gone)
+            return remember(rows, gone)
 
-        store.remember = remember
+        store.remember = failing
 
     @rule(side=SIDES, ahead=st.sampled_from([0.0, -20 * DAY, 20 * DAY, -3600.0, 3600.0, -40 * YEAR, 40 * YEAR]))
     def clock_jumps(self, side, ahead):
@@ -260,7 +271,8 @@ class SyncMachine(RuleBasedStateMachine):
     def settle_all(self, how, markers):
         async def body():
             await self.come_to_rest()
-            with contextlib.suppress(LinkLost, GuardRefused):
+            self.hands.both_had_all()
+            with contextlib.suppress(LinkLost, GuardRefused, FilesError):
                 await self.session.settle([c.path for c in self.session.conflicts()], how, markers=markers)
 
         self.run(body())
@@ -269,6 +281,7 @@ class SyncMachine(RuleBasedStateMachine):
     def undo(self, path):
         async def body():
             await self.come_to_rest()
+            self.hands.both_had_all()
             with contextlib.suppress(FilesError, LinkLost):
                 await self.session.undo(None if path is None else path.encode())
 
@@ -304,6 +317,8 @@ class SyncMachine(RuleBasedStateMachine):
         assert here == there, f"conflicts: {conflicts}"
         lost = self.hands.lost(kept)
         assert not lost, f"lost: {lost}"
+        unseen = self.hands.set_aside(trees, kept)
+        assert not unseen, f"written over unseen: {unseen}"
 
     def teardown(self):
         try:

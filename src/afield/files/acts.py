@@ -10,6 +10,7 @@ from afield.errors import BadPath
 from afield.files import steps
 from afield.files.bundle import OPEN, stat_of
 from afield.files.faults import show
+from afield.files.lossless import check_moved
 from afield.files.stage import Refused, keep_mode, remove_folder, standing
 
 TYPE_CHECKING = False
@@ -82,7 +83,7 @@ def remove(work: "Apply", row: "Row") -> "None":
         steps.at("removed")
         work.history.keep_folder(path)
     else:
-        work.history.keep_move(folder, name, path, found.st_size)
+        work.history.keep_move(folder, name, path, found)
     work.report(path, None)
 
 
@@ -105,13 +106,14 @@ def move(work: "Apply", row: "Row") -> "Optional[StatRow]":
     steps.at("move")
     os.rename(name, last, src_dir_fd=folder, dst_dir_fd=target)
     steps.at("moved")
-    stat = stat_of(os.stat(last, dir_fd=target, follow_symlinks=False))
+    if kind == "d":
+        work.report(path, None)
+        work.root.forget()
+        return None
+    stat = stat_of(check_moved(folder, name, target, last, found, path))
     work.report(path, None)
-    if kind != "d":
-        work.report(to, stat)
-        return stat
-    work.root.forget()
-    return None
+    work.report(to, stat)
+    return stat
 
 
 ACTS = {"L": link, "M": mode, "R": remove, "V": move}

@@ -19,7 +19,7 @@ from afield.files.faults import from_os_error, show
 from afield.files.fresh import Fresh
 from afield.files.guards import check_content, check_form, forbid, kind_in_the_way, raise_again
 from afield.files.handles import kind_of
-from afield.files.history import write_all
+from afield.files.lossless import write_all
 from afield.files.stage import Refused, Stage, standing
 from afield.files.tasks import WAIT
 
@@ -314,7 +314,7 @@ class Apply:
             if kind_of(found.st_mode) == "d":
                 return None
             standing(folder, name, kind, was)
-            self.history.keep_move(folder, name, path, found.st_size)
+            self.history.keep_move(folder, name, path, found)
         elif kind not in (None, "d"):
             raise Refused("it is gone")
         self.fresh.begin(path, self.stage.name()).results.append((index, "ok", None))

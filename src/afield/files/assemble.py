@@ -14,7 +14,7 @@ from afield.files import partials
 from afield.files.bundle import open_file, stat_of
 from afield.files.faults import from_os_error, show
 from afield.files.guards import forbid
-from afield.files.history import write_all
+from afield.files.lossless import write_all
 from afield.files.patch import PatchReader
 from afield.files.squeeze import unpack
 from afield.files.tasks import WAIT

@@ -13,7 +13,7 @@ from afield.files import steps
 from afield.files.bundle import ZEROS, open_file
 from afield.files.faults import from_os_error, show
 from afield.files.guards import forbid, raise_again
-from afield.files.history import write_all
+from afield.files.lossless import write_all
 from afield.files.stage import Refused
 
 TYPE_CHECKING = False

@@ -10,10 +10,11 @@ import os
 import stat as modes
 import time
 
-from afield.errors import FileChanged, NoSuchFile, WrongKind
+from afield.errors import AfieldError, FileChanged, NoSuchFile, WrongKind
 from afield.files import steps
 from afield.files.faults import from_os_error, show
 from afield.files.handles import Handles, kind_of
+from afield.files.lossless import check_moved, link_or_copy, move_new, write_all
 from afield.files.state import State, make_folder, remove_below
 
 TYPE_CHECKING = False
@@ -59,14 +60,21 @@ class History:
             self._keep(REPLACED, path, lambda there, last: link_or_copy(fd, name, there, last))
             self.added += size
 
-    def keep_move(self, fd: "int", name: "bytes", path: "bytes", size: "int") -> "None":
-        """Move what stands at ``name`` in folder ``fd`` into history; unlink it when nothing is kept. Raises OSError."""
+    def keep_move(self, fd: "int", name: "bytes", path: "bytes", found: "os.stat_result") -> "None":
+        """Move the file that was ``found`` at ``name`` in folder ``fd`` into history; unlink it when nothing is kept.
+
+        Raises OSError, FileChanged when it is another one by now, which stays.
+        """
         if not self.enabled:
             os.unlink(name, dir_fd=fd)
             return
-        # A rename replaces silently: look first, the folder is ours alone.
-        self._keep(REMOVED, path, lambda there, last: _move_new(fd, name, there, last))
-        self.added += size
+
+        def move(there: "int", last: "bytes") -> "None":
+            move_new(fd, name, there, last)
+            check_moved(fd, name, there, last, found, path)
+
+        self._keep(REMOVED, path, move)
+        self.added += found.st_size
 
     def keep_folder(self, path: "bytes") -> "None":
         """Keep the name of a folder that was removed; a failure loses no content and is none."""
@@ -98,6 +106,9 @@ class History:
                 # The same path twice in a batch, or now a folder of the same name.
                 if fresh:
                     raise
+            except (OSError, AfieldError):
+                self._drop_empty(self.batch + b"/" + action + b"/" + path)
+                raise
 
     def events(self, below: "bytes" = b"", limit: "int" = LISTED) -> "Events":
         """List [event id, time, path, action, size], the newest first, of paths at or below ``below``.
@@ -178,7 +189,7 @@ class History:
             folder, name = root.locate(top)
             now = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if kind_of(now.st_mode) in ("f", "l"):
-                self.keep_move(folder, name, top, now.st_size)
+                self.keep_move(folder, name, top, now)
 
         return root.make_all(path, keep)
 
@@ -190,7 +201,7 @@ class History:
                 now = os.stat(name, dir_fd=folder, follow_symlinks=False)
                 if kind_of(now.st_mode) not in ("f", "l"):
                     raise WrongKind("%s: expected the restored file, got something else" % show(path), path=path)
-                self.keep_move(folder, name, path, now.st_size)
+                self.keep_move(folder, name, path, now)
             except FileNotFoundError:
                 pass
         root.forget()
@@ -224,7 +235,7 @@ class History:
         try:
             now = os.stat(last, dir_fd=target, follow_symlinks=False)
         except FileNotFoundError:
-            _move_new(fd, name, target, last)
+            move_new(fd, name, target, last)
             self._mark(path, [FILE_MARK, *made])
             return
         if kind_of(now.st_mode) not in ("f", "l"):
@@ -334,55 +345,3 @@ def read_mark(fd: "int", name: "bytes") -> "bytes":
         return os.read(mark, PIECE)
     finally:
         os.close(mark)
-
-
-def _move_new(fd: "int", name: "bytes", there: "int", last: "bytes") -> "None":
-    try:
-        os.stat(last, dir_fd=there, follow_symlinks=False)
-    except FileNotFoundError:
-        os.rename(name, last, src_dir_fd=fd, dst_dir_fd=there)
-        return
-    raise FileExistsError(17, "something stands there already")
-
-
-def link_or_copy(fd: "int", name: "bytes", there: "int", last: "bytes") -> "None":
-    """Link ``name`` in ``fd`` to ``last`` in ``there``; copy where links are not allowed. Raises OSError."""
-    try:
-        os.link(name, last, src_dir_fd=fd, dst_dir_fd=there, follow_symlinks=False)
-    except (FileExistsError, FileNotFoundError):
-        raise
-    except OSError:
-        # No hard links on this file system, too many of them, or not ours (fs.protected_hardlinks).
-        if modes.S_ISLNK(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
-            os.symlink(os.readlink(name, dir_fd=fd), last, dir_fd=there)
-        else:
-            _copy(fd, name, there, last)
-
-
-def _copy(fd: "int", name: "bytes", there: "int", last: "bytes") -> "None":
-    source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
-    try:
-        target = os.open(last, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=there)
-        try:
-            stat = os.fstat(source)
-            while True:
-                piece = os.read(source, PIECE)
-                if not piece:
-                    break
-                write_all(target, piece)
-            os.fchmod(target, modes.S_IMODE(stat.st_mode))
-            os.utime(target, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
-        except OSError:
-            os.unlink(last, dir_fd=there)
-            raise
-        finally:
-            os.close(target)
-    finally:
-        os.close(source)
-
-
-def write_all(fd: "int", data: "Any") -> "None":
-    """Write all of ``data``: a write may take less when the disk fills up. Raises OSError."""
-    done = os.write(fd, data)
-    while done < len(data):
-        done += os.write(fd, data[done:])

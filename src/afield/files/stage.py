@@ -12,7 +12,7 @@ import stat as modes
 from afield.files import steps
 from afield.files.bundle import stat_of
 from afield.files.handles import kind_of
-from afield.files.history import write_all
+from afield.files.lossless import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

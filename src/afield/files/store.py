@@ -15,7 +15,7 @@ from afield.files import steps
 from afield.files.away import resolve
 from afield.files.bundle import PIECE, stat_of
 from afield.files.faults import from_os_error, show
-from afield.files.history import write_all
+from afield.files.lossless import write_all
 from afield.files.tasks import WAIT
 
 TYPE_CHECKING = False
