@@ -33,9 +33,12 @@ _AGAIN = 0.5
 
 
 def plain(job: Job) -> Job:
-    """Give a job with its paths and words as texts."""
+    """Give a job with its paths and words as texts; the place where its journal ends is for the agent alone."""
+    # An older agent does not count it, and of one that just started there is none.
+    output = job.get("output", job.get("position", 0))
+    job = {key: value for key, value in job.items() if key != "position"}
     found = {key: os.fsdecode(bytes(value)) if isinstance(value, bytes) else value for key, value in job.items()}
-    return {**found, "argv": [os.fsdecode(bytes(word)) for word in job["argv"]]}
+    return {**found, "output": output, "argv": [os.fsdecode(bytes(word)) for word in job["argv"]]}
 
 
 def pick(rows: list[Job], word: str, project: bytes = b"") -> Job:
