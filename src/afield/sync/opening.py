@@ -172,9 +172,9 @@ class Opening:
     def _ask_store(self) -> None:
         """Learn once whether these two folders were synced before, and which identity they had."""
         if not self._asked_store:
-            self._asked_store = True
             found = self.picture.store.identity_of(self._asked())
             self._stored = found.encode("ascii", "replace") if found else None
+            self._asked_store = True
 
     def _asked(self) -> str:
         return " ".join((show(self.settings.here), self.settings.place, show(self.settings.there)))
