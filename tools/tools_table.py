@@ -31,6 +31,10 @@ works](../explanation/how-it-works.md)): in a **twin** and with the **same path*
 left where a place allows neither. `afield doctor` says which way is in use. This page is written by `make tools-table` from a run.
 
 `works`: the test passed. `no`: this way cannot do it. `**fails**`: it should, and does not yet.
+
+Type checkers, goto, and `uv pip list` read the files of packages themselves, at the paths that the interpreter tells, so they need the
+[mirror](../how-to/mirror.md), and their tests make it first. Without one `uv pip list` asks the interpreter where packages are, finds no
+such folder here, and lists nothing; `afield python -m pip list` lists what is there.
 """
 
 

@@ -67,12 +67,22 @@ def test_the_oldest_segment_goes_first_and_the_size_is_bounded(tmp_path):
     assert kept <= 1 << 20
     assert writer.dropped > 0
     reader = Reader(str(tmp_path))
+    assert reader.output() == 3000 * 900
     assert reader.first() == writer.dropped
     assert reader.end() == writer.position
     assert read_all(tmp_path, reader.first())[-1][1].endswith(b"00002999\n")
     # A position that is kept no more moves to the oldest.
     assert reader.read(0)[0][0][0] == reader.first()
     reader.close()
+
+
+def test_the_journal_of_an_older_afield_has_the_size_that_it_has(tmp_path):
+    writer = Writer(str(tmp_path))
+    writer.write(OUT, b"output", 1.0)
+    writer.close()
+    assert Reader(str(tmp_path)).output() == len(b"output")
+    os.unlink(tmp_path / joblog.SIZE)
+    assert Reader(str(tmp_path)).output() == writer.position > len(b"output")
 
 
 def test_a_time_is_found(tmp_path):
@@ -111,7 +121,8 @@ def test_what_a_full_disk_does_not_take_is_counted_and_told_at_its_place(tmp_pat
     monkeypatch.undo()
     writer.write(OUT, b"after", 1.0)
     writer.close()
-    assert writer.lost == 16
+    assert (writer.lost, writer.output) == (16, len(b"beforeafter"))
+    assert Reader(str(tmp_path)).output() == len(b"beforeafter")
     assert read_all(tmp_path) == [(OUT, b"before"), (NOTE, (16).to_bytes(8, "little")), (OUT, b"after")]
 
 

@@ -28,7 +28,7 @@ def test_a_job_runs_and_tells_how_it_ended(agent, base):
     shown = view(agent, state).wait_closed()
     assert (shown.out, shown.err) == (b"out\n", b"err\n")
     row = find(agent, state)
-    assert (row["state"], row["exit"]) == ("exited", {"exit": 3})
+    assert (row["state"], row["exit"], row["output"]) == ("exited", {"exit": 3}, len("out\nerr\n"))
     assert row["created"] <= row["started"] <= row["ended"]
 
 
@@ -41,6 +41,14 @@ def test_what_was_in_the_pipe_at_the_end_is_kept(agent, base):
     state = job(agent, "sh", "-c", "head -c 3000000 /dev/zero; echo end")
     assert wait_end(agent, state) == {"exit": 0}
     assert view(agent, state).wait_closed().out == bytes(3000000) + b"end\n"
+
+
+def test_output_is_counted_while_the_job_runs(agent, base, wait_until):
+    state = job(agent, "sh", "-c", "echo one; sleep 600")
+    wait_until(lambda: find(agent, state)["output"])
+    assert find(agent, state)["output"] == len("one\n")
+    agent.call("job-stop", job=state["id"], signal=int(signal.SIGKILL))
+    wait_end(agent, state)
 
 
 def test_the_folder_is_private_and_holds_no_value_of_the_environment(agent, base):

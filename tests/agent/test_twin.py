@@ -107,6 +107,14 @@ def test_more_is_shown_while_programs_run(place, local, home):
     stream.end()
     stream.wait_closed()
     assert bytes(stream.out) == shown + b"/tool.py\n"
+    # A folder that was removed and made anew is another one, and shown anew.
+    shutil.rmtree(helper)
+    os.mkdir(helper)
+    os.chmod(helper, 0o755)
+    with open(os.path.join(helper, "new"), "w"):
+        pass
+    assert agent.call("view-bind", view=view["view"], binds=[[os.fsencode(helper), shown]]) == {"bound": 1}
+    assert bytes(in_view(agent, view, "ls", shown, cwd=local).out) == b"new\n"
     with pytest.raises(NoView, match="does not exist"):
         agent.call("view-bind", view=view["view"], binds=[[b"/no/such/thing", shown + b"2"]])
     with pytest.raises(NoSuchView):

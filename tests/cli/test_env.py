@@ -143,7 +143,8 @@ def test_diff_compares_with_the_environment_here(world):
     assert other.returncode == 1
     assert "pip" in other.stdout
     there = json.loads(world.afield("env", "export", "--json").stdout)
-    for name, version, _ in there["packages"]:
+    assert set(there) == {"env", "packages", "requirements"}
+    for name, version in ((row["name"], row["version"]) for row in there["packages"]):
         (here / f"lib/python3.{list(pythons.found())[-1]}/site-packages/{name}-{version}.dist-info").mkdir()
     same = world.afield("env", "diff", "--here", str(here))
     assert same.stdout.startswith("the same ")

@@ -4,7 +4,7 @@ import pytest
 
 from afield.cli.commands.env import ACTIONS, configure
 from afield.cli.parse import _Parser
-from afield.cli.render_envs import diff_text, differences, envs_text, export_lines, installed_text
+from afield.cli.render_envs import diff_text, differences, envs_text, export_lines, export_value, installed_text
 from afield.errors import UsageError
 
 
@@ -46,7 +46,13 @@ def test_an_empty_place():
 
 def test_exports_are_requirements():
     rows = [["a", "1.0", ""], ["b", "", ""], ["c", "1", "-e /src/c"], ["d", "1", "git+https://x@abc"]]
-    assert export_lines(rows) == ["a==1.0", "b", "-e /src/c", "d @ git+https://x@abc"]
+    lines = ["a==1.0", "b", "-e /src/c", "d @ git+https://x@abc"]
+    assert export_lines(rows) == lines
+    env = {"name": "ml", "kind": "venv", "version": "3.11.2", "path": "/e", "python": "/e/bin/python"}
+    told = {"env": {**env, "broken": None, "made": True}, "packages": rows, "stage": "/e/wheels-1", "refused": None}
+    found = export_value({**told, "system": {"os": "Linux"}})
+    assert (found["env"], found["requirements"], set(found)) == (env, lines, {"env", "packages", "requirements"})
+    assert found["packages"][0] == {"name": "a", "version": "1.0", "origin": ""}
 
 
 def test_differences_are_told_by_normalised_names():

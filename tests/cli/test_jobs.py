@@ -13,7 +13,7 @@ from afield.errors import UsageError
 
 def job(**more):
     base = {"number": 3, "name": "train", "state": "running", "exit": None, "argv": ["python", "train.py"], "gpus": []}
-    base |= {"created": 100.0, "started": 100.0, "ended": None, "now": 160.0, "why": "", "lost": 0, "position": 1500}
+    base |= {"created": 100.0, "started": 100.0, "ended": None, "now": 160.0, "why": "", "lost": 0, "output": 1500}
     return {**base, "alive": True, "lingers": False, "id": "0123abcd", **more}
 
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from afield.cli.keysetup import KeySetup, forget_command, split_host
-from afield.errors import ConfigError
+from afield.errors import ConfigError, LinkError
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,26 @@ def test_the_first_key_that_ssh_would_offer_is_used(here):
     folder, make, _ = here
     rsa = make_key(folder / "id_rsa")
     make_key(folder / "id_ed25519")
-    assert make()._key(["~/.ssh/id_rsa", "~/.ssh/id_ed25519"]) == (str(rsa), False)
+    assert make()._key(["~/.ssh/id_rsa", "~/.ssh/id_ed25519"]) == (str(rsa), True)
 
 
 def test_a_new_key_gets_a_name_that_tells_its_type(here):
     folder, make, _ = here
-    path, made = make()._key(["~/.ssh/id_rsa", "~/.ssh/id_ed25519"])
-    assert (path, made) == (str(folder / "id_ed25519"), True)
+    path, found = make()._key(["~/.ssh/id_rsa", "~/.ssh/id_ed25519"])
+    assert (path, found) == (str(folder / "id_ed25519"), False)
+    make()._make(path)
     assert stat.S_IMODE((folder / "id_ed25519").stat().st_mode) == 0o600
+
+
+def test_a_host_that_nobody_knows_costs_no_key_pair(here):
+    folder, make, said = here
+    setup = make()
+    setup._target = "no-such-host.invalid"
+    with pytest.raises(LinkError, match=r"no-such-host\.invalid failed") as caught:
+        setup.run()
+    assert caught.value.hint
+    assert said == []
+    assert not list(folder.glob("id_*"))
 
 
 def test_a_missing_public_half_is_derived_and_damaged_ones_are_refused(here):

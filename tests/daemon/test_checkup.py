@@ -36,6 +36,12 @@ def test_each_reason_has_its_hint(why, hint):
     assert hint in str(checkup.way("translated", "auto", {"twin": why}, None)[0].hint)
 
 
+def test_without_a_mirror_it_is_said_who_sees_no_packages():
+    assert checkup.mirror(True).hint is None
+    assert "uv pip list" in checkup.mirror(False).text
+    assert "afield mirror sync" in str(checkup.mirror(False).hint)
+
+
 @pytest.mark.parametrize(("free", "state"), [(10**12, "ok"), (10**9, "warn"), (10**6, "fail")])
 def test_room_on_the_disk(free, state):
     facts = {"disks": [{"path": b"/home", "free": free, "fs": "ext4"}], "quota": None}

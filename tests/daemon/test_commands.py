@@ -194,7 +194,7 @@ def test_compare_needs_no_sync_and_leaves_none_behind(box):
     assert found == {**expected, "afield.toml": "only-here"}
     assert "d/" in out
     assert "with 1 entry" in out
-    assert not [name for name in os.listdir(box.state + "/sync") if "sqlite" in name]
+    assert not os.path.exists(box.state + "/sync")
     assert box.read("there", "other") == "2"
     assert not os.path.exists(box.there + "/mine")
     assert box.call("compare", "same")[0] == 0
@@ -218,6 +218,23 @@ def test_looking_makes_no_folder_there(box):
     assert not os.path.exists(box.there)
     box.ok("up")
     assert box.read("there", "d/a") == "x"
+
+
+def test_looking_leaves_nothing_in_a_folder_that_was_never_synced(box):
+    box.write("here", "same", "x")
+    box.write("there", "same", "x")
+    box.write("there", "d/theirs", "x")
+    before = os.listdir(box.there)
+    mine = os.listdir(box.here)
+    plan = json.loads(box.ok("sync", "--dry-run", "--json"))["plan"]
+    assert ("here", "put", "d/theirs") in {(step["side"], step["action"], step["path"]) for step in plan}
+    assert box.call("compare")[0] == 1
+    assert box.call("compare", "same")[0] == 0
+    assert (os.listdir(box.there), os.listdir(box.here)) == (before, mine)
+    box.ok("up")
+    assert box.read("here", "d/theirs") == "x"
+    box.ok("down")
+    assert box.call("compare")[0] == 0
 
 
 def test_long_answers_come_whole(box):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -64,6 +66,47 @@ def test_named_way_is_taken_or_refused(linked):
         _, payload = client.until(b"E")
     assert b"way = 'same'" in payload
     assert b"afield doctor" in payload
+
+
+def environment(folder):
+    """Make a virtual environment at the place, with a command of its own."""
+    subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", folder], check=True)
+    tool = os.path.join(folder, "bin", "tool")
+    with open(tool, "w", encoding="utf-8") as file:
+        file.write(f"#!{folder}/bin/python\n{WHO}\n")
+    os.chmod(tool, 0o755)
+
+
+def start_job(sandbox, client, argv, mode="python"):
+    """Run a job in the environment ``other``; gives what it printed."""
+    there = os.path.join(sandbox.place, "work", "proj")
+    out = os.path.join(there, "out")
+    args = {"project": sandbox.folder_here, "cwd": sandbox.folder_here, "sync": False, "environment": "other"}
+    job = client.request("job-start", {**args, "mode": mode, "argv": argv}, timeout=60)["job"]
+    (ended,) = client.request("job-wait", {"project": sandbox.folder_here, "jobs": [job["id"]]}, timeout=60)
+    assert ended["exit"] == {"exit": 0}, ended
+    with open(out, encoding="utf-8") as file:
+        return json.load(file)
+
+
+@pytest.mark.parametrize("way", ["twin", "translated"])
+def test_a_job_with_another_environment_runs_in_a_twin_with_it(linked, way):
+    here, there = linked.folder_here, os.path.join(linked.place, "work", "proj")
+    os.makedirs(there, exist_ok=True)
+    environment(os.path.join(there, "other"))
+    add(here, f'way = "{way}"\n')
+    code = "import sys; sys.stdout = open('out', 'w'); " + WHO
+    with linked.connect() as client:
+        found = start_job(linked, client, ["-c", code, here + "/x"])
+        tool = start_job(linked, client, ["sh", "-c", "tool > out"], mode="run")
+    at = here if way == "twin" else there
+    prefix = here + "/.afield" if way == "twin" else there + "/other"
+    assert found == [at, prefix + "/bin/python", prefix, [at + "/x"]]
+    assert tool[0] == at
+    assert tool[2] == prefix
+    if way == "twin":  # the project's own is as it was
+        assert run(linked, ["-c", "import sys; print(sys.base_prefix)"])[0] == 0
+        assert state(linked)["env"]["name"] is None
 
 
 def test_view_that_is_gone_is_made_anew_and_loses_no_input(linked):

@@ -11,5 +11,7 @@ def test_every_step_of_the_demo_works(tmp_path):
     env = {**os.environ, "HOME": str(tmp_path), "NO_COLOR": "1"}
     done = subprocess.run([afield, "demo"], env=env, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("✓") == 12
+    assert done.stdout.count("✓") == 13
+    assert done.stdout.endswith("\n13 of 13 steps did what they show\n")
+    assert "a job " in done.stdout
     assert os.listdir(tmp_path) == [] or "afield" not in os.listdir(tmp_path)

@@ -139,3 +139,27 @@ def test_it_starts_without_the_heavy_modules():
         [sys.executable, "-I", "-S", "-c", code % SOURCE], capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == "[]"
+
+
+def test_a_root_that_is_only_looked_at_stays_as_it_is(root):
+    os.mkdir(root)
+    write(root + b"/Name", b"content")
+    with FilesWorker() as worker:
+        opened = worker.request("open", root=root, look=True, ignore=[])
+        assert (opened["identity"], opened["created"], opened["probe"]["case_sensitive"]) == (b"", False, True)
+        assert worker.request("scan", path=b"")["count"] == 1
+        assert worker.parts("hash", paths=[b"Name"])
+        for verb, args in (
+            ("apply", {"ops": [{"op": "remove", "path": b"Name", "was": None, "was_kind": None}]}),
+            ("history", {}),
+            ("restore", {"event": b"a/replaced/b"}),
+            ("remove-root", {"yes": b""}),
+            ("signature", {"path": b"Name", "was": None, "block": 8192}),
+        ):
+            with pytest.raises(errors.FilesError, match="only to look"):
+                worker.request(verb, **args)
+        assert os.listdir(root) == [b"Name"]
+        assert worker.request("open", root=root, ignore=[])["identity_new"]
+    with FilesWorker() as worker:
+        # One that was synced is opened as ever.
+        assert worker.request("open", root=root, look=True, ignore=[])["identity"]

@@ -102,6 +102,7 @@ def test_a_host_that_is_not_there(stranger):
     )
     assert done.returncode == 255
     assert "hint: " in done.stderr
+    assert not list(stranger.home.glob(".ssh/id_*"))
     assert stranger.afield("keys", "setup", "a b", check=False).returncode == 2
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
 import time
 from pathlib import Path
 
@@ -142,3 +143,39 @@ def kill_worker():
         return pid
 
     return kill
+
+
+class SmallDisk:
+    """A disk of 1 MB at a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.filler = folder / "filler"
+
+    def leave(self, room: int) -> None:
+        """Fill it but for so many bytes."""
+        with contextlib.suppress(OSError), open(self.filler, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        os.truncate(self.filler, self.filler.stat().st_size - room)
+
+    def free(self) -> None:
+        self.filler.unlink()
+
+
+@pytest.fixture
+def disk_at():
+    """Give a function that mounts a small disk at a folder; without the right to mount the test is left out."""
+    mounted = []
+
+    def mount(folder: Path) -> SmallDisk:
+        folder.mkdir(exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
+        if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:
+            pytest.skip("mounting is not possible here")
+        mounted.append(folder)
+        return SmallDisk(folder)
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "-l", folder], check=True)

@@ -51,6 +51,49 @@ def test_a_disk_that_is_full_when_it_is_opened_does_not_cost_the_store(store, mo
     assert (set(loaded.rows), loaded.trouble) == ({b"kept"}, None)
 
 
+@pytest.mark.parametrize("room", [0, 4096, 16384, 36864, 65536])
+def test_a_store_whose_disk_was_full_is_opened_again_by_the_same_process(tmp_path, disk_at, room):
+    disk = disk_at(tmp_path / "disk")
+    store, failures = BaseStore(str(disk.folder / "base.db")), []
+    store.load(PAIR)
+    store.remember([(b"%d" % number + b"x" * 300, FILE) for number in range(300)], [])
+    store.close()
+    disk.leave(room)
+
+    def attempt(act, *args):
+        try:
+            act(*args)
+        except DiskFull as error:  # and kept: what it still holds open must not be in the way
+            failures.append(error)
+
+    for again in (store, BaseStore(store.path)):
+        attempt(again.identity_of, "")
+        attempt(again.read_ahead)
+        attempt(again.load, PAIR)
+        if again.is_open:
+            attempt(again.remember, [(b"%d" % number + b"y" * 300, FILE) for number in range(900)], [])
+            again.close()
+    assert failures
+    disk.free()
+    for count, again in ((300, store), (301, BaseStore(store.path))):
+        loaded = again.load(PAIR)
+        assert (len(loaded.rows), loaded.trouble) == (count, None)
+        again.remember([(b"new", FILE)], [])
+        again.close()
+
+
+def test_a_first_store_that_a_full_disk_did_not_take_is_made_when_there_is_room(tmp_path, disk_at):
+    disk = disk_at(tmp_path / "disk")
+    store = BaseStore(str(disk.folder / "base.db"))
+    disk.leave(8192)
+    with pytest.raises(DiskFull):
+        store.load(PAIR)
+    disk.free()
+    assert store.load(PAIR) == ({}, None)
+    store.remember([(b"new", FILE)], [])
+    store.close()
+
+
 @pytest.fixture
 def store(tmp_path):
     made = BaseStore(str(tmp_path / "state" / "base.db"))

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from afield.errors import LinkLost, NotUp
+from afield.errors import DiskFull, LinkLost, NotUp
 from afield.sync.channel import local_worker
 
 
@@ -274,5 +274,31 @@ def test_a_big_ignored_folder_costs_nothing_and_is_named(pair):
             (data / "more").write_text("x")
             await session.flush()
             assert pair.tree("there").keys() == {b".gitignore"}
+
+    asyncio.run(body())
+
+
+def test_a_full_disk_for_what_was_agreed_on_is_waited_out_by_the_same_process(pair, wait_for, disk_at):
+    """While it is full nothing is forgotten: what was removed meanwhile is removed on the other side afterwards."""
+
+    async def body():
+        disk = disk_at(pair.store.parent)
+        (pair.here / "kept").write_text("kept")
+        (pair.here / "gone").write_text("gone")
+        async with pair.up() as session:
+            disk.leave(0)
+            for number in range(200):
+                (pair.here / f"{number}{'x' * 200}").write_text("new")
+            await wait_for(lambda: isinstance(session.reason, DiskFull), "the full disk to be told")
+        os.unlink(pair.here / "gone")
+        for _ in range(2):
+            session = pair.session()
+            with pytest.raises(DiskFull):
+                await session.start()
+            await session.close()
+        disk.free()
+        async with pair.up():
+            assert pair.tree("here") == pair.tree("there")
+            assert b"gone" not in pair.tree("here")
 
     asyncio.run(body())

@@ -128,7 +128,7 @@ def load(base: "str", job: "str") -> "Dict[str, Any]":
 
 
 def describe(folder: "str", state: "Dict[str, Any]", host: "str", booted: "str") -> "Dict[str, Any]":
-    """Give what clients see: the state as it is now, the size of the journal, the marks."""
+    """Give what clients see: the state as it is now, the sizes of journal and output, the marks."""
     from afield.agent.joblog import Reader
 
     found = dict(state, argv=_shortened(state["argv"]))
@@ -137,7 +137,7 @@ def describe(folder: "str", state: "Dict[str, Any]", host: "str", booted: "str")
     found["lingers"] = found["state"] not in LIVE and here and is_alive(state["keeper"])
     found["alive"] = here and is_alive(state.get("process"))
     journal = Reader(folder)
-    found["position"], found["first"] = journal.end(), journal.first()
+    found["position"], found["first"], found["output"] = journal.end(), journal.first(), journal.output()
     found["marks"] = [mark for mark in MARKS if os.path.exists(os.path.join(folder, mark))]
     found["now"] = time()
     return found

@@ -100,6 +100,7 @@ class JobKeeper:
 
     def flush(self) -> "None":
         """Tell the clients what came."""
+        self._journal.tell()
         self.door.grown(self._journal.position)
 
     def next_deadline(self) -> "None":
@@ -112,6 +113,7 @@ class JobKeeper:
         """Go on: a fault with one client must not end the job."""
 
     def _save(self) -> "None":
+        self._journal.tell()
         self.state["lost"], self.state["dropped"] = self._journal.lost, self._journal.dropped
         try:
             jobdir.write_state(self.folder, self.state)

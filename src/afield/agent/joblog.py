@@ -3,7 +3,7 @@
 ``out-START`` holds records: 16 bytes (length u32, stream u8, 3 zero bytes, microseconds since the epoch u64, all LE), then the bytes.
 START is the position of the segment's first byte in the whole journal, 16 hexadecimal digits. ``idx-START`` holds pairs (offset in
 the segment, microseconds, both u64) about every INDEX_EVERY bytes. A record is written by one call; one that was cut short is
-where the reader stops. A disk that is full never stops the job: what is not kept is counted, and a NOTE record says so later.
+where the reader stops. ``size`` holds the bytes of output so far, without heads and notes (u64). A disk that is full never stops the job: what is not kept is counted, and a NOTE record says so later.
 No processes and no sockets in here.
 """
 
@@ -18,6 +18,7 @@ OUT, ERR, NOTE = 0, 1, 3
 HEAD = struct.Struct("<IB3xQ")
 PAIR = struct.Struct("<QQ")
 COUNT = struct.Struct("<Q")
+SIZE = "size"
 
 LIMIT = 1 << 30  # a week of a chatty training run, and no more of a home's quota than one checkpoint
 PARTS = 16  # segments of a full journal: dropping one loses a sixteenth
@@ -30,11 +31,16 @@ LOOK_BACK = (
 
 
 class Writer:
-    """Appends. ``position`` is the end, ``lost`` counts bytes that the disk did not take, ``dropped`` the oldest that went."""
+    """Appends.
+
+    ``position`` is the end, ``output`` counts bytes of output, ``lost`` those that the disk did not take, ``dropped`` the oldest that went.
+    """
 
     def __init__(self, folder: "str", limit: "int" = LIMIT) -> "None":
         self.folder = folder
         self.position = 0
+        self.output = self._told = 0
+        self._told_in = -1
         self.lost = 0
         self.dropped = 0
         self._limit = limit
@@ -55,22 +61,37 @@ class Writer:
                 self._append(NOTE, COUNT.pack(self._gap), micros)
                 self._gap = 0
             self._append(stream, data, micros)
+            self.output += len(data)
         except OSError:
             self.lost += len(data)
             self._gap += len(data)
 
+    def tell(self) -> "None":
+        """Leave the number of bytes for readers; a disk that takes none keeps the last number."""
+        if self.output == self._told:
+            return
+        try:
+            if self._told_in < 0:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                self._told_in = os.open(os.path.join(self.folder, SIZE), flags, 0o600)
+            os.pwrite(self._told_in, COUNT.pack(self.output), 0)
+            self._told = self.output
+        except OSError:
+            return
+
     def close(self) -> "None":
         """Write what is still to be said, and close."""
+        self.tell()
         if self._gap and self._out >= 0:
             try:
                 self._append(NOTE, COUNT.pack(self._gap), 0)
                 self._gap = 0
             except OSError:
                 pass
-        for fd in (self._out, self._index):
+        for fd in (self._out, self._index, self._told_in):
             if fd >= 0:
                 os.close(fd)
-        self._out = self._index = -1
+        self._out = self._index = self._told_in = -1
 
     def _append(self, stream: "int", data: "Any", micros: "int") -> "None":
         size = HEAD.size + len(data)
@@ -146,6 +167,14 @@ class Reader:
         """Give the position behind the last byte."""
         found = self.segments()
         return found[-1] + self._length(found[-1]) if found else 0
+
+    def output(self) -> "int":
+        """Give the bytes of output so far, those that went already included; of a job of an older afield the journal's."""
+        try:
+            with open(os.path.join(self.folder, SIZE), "rb", 0) as file:
+                return int(COUNT.unpack(file.read(COUNT.size))[0])
+        except (OSError, struct.error):
+            return self.end()
 
     def close(self) -> "None":
         """Close the segment that is open."""

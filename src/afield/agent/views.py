@@ -49,7 +49,8 @@ class View:
         self.held: "Optional[Held]" = None
         self.bin_folder = fds.pop() if self.commands else -1
         self.namespaces = fds
-        self.bound: "List[Any]" = []
+        # What is shown besides, with the mark of each: a folder that was made anew has to be shown anew.
+        self.bound: "Dict[Any, Any]" = {}
         self.running = 0
         self.seen = self.bin_mark()
 
@@ -192,7 +193,8 @@ class Views:
         view = self.get(name)
         if view.on_disk:
             raise NoView("nothing can be shown there without a view of its own")
-        pairs = [pair for pair in check_pairs(pairs) if pair not in view.bound]
+        marks = {pair: mark_of(pair[0]) for pair in check_pairs(pairs)}
+        pairs = [pair for pair, mark in marks.items() if view.bound.get(pair) != mark]
         if not pairs:
             done({"bound": 0}, None)
             return
@@ -201,7 +203,7 @@ class Views:
             if failure:
                 done(None, NoView("this cannot be shown there: %s" % failure.partition(": ")[2]))
                 return
-            view.bound += [pair for pair in pairs if pair not in view.bound]
+            view.bound.update({pair: marks[pair] for pair in pairs})
             view.made += [tuple(made) for made in value]
             view.hold(folder_of(self._keeper.info))
             done({"bound": len(pairs)}, None)

@@ -101,4 +101,7 @@ def widen(view: "View", pairs: "List[Any]") -> "List[Any]":
     kinds = (namespaces.NEW_USER, namespaces.NEW_MOUNTS) if len(user) == 2 else (namespaces.NEW_MOUNTS,)
     for fd, kind in zip(user, kinds):
         namespaces.enter(fd, kind)
+    for pair in pairs:
+        if pair in view.bound:  # a folder that is no more; nothing can be mounted over it
+            namespaces.unmount(pair[1])
     return show_more(pairs)

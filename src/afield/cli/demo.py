@@ -94,6 +94,7 @@ class Demo:
             ("save here → there", self._live),
             ("results come back", self._back),
             ("Ctrl-C", self._interrupt),
+            ("a job", self._job),
             ("conflict", self._conflict),
             ("undo", self._undo),
             ("forward a port", self._forward),
@@ -214,6 +215,14 @@ class Demo:
             raise InternalError(f"expected a KeyboardInterrupt of the program there, got {error[-200:]!r}")
         _expect("ended by", running.returncode, -signal.SIGINT)
         return "the program there got KeyboardInterrupt; the one here ended by SIGINT", seconds
+
+    def _job(self) -> str:
+        job = self._json("python", "-d", "--json", "train.py", "--rate", "0.2")
+        done = self._afield("wait", str(job["number"]), check=False)
+        _expect("exit status", done.returncode, 3)
+        kept = self._afield("logs", str(job["number"]))
+        _expect("stderr", kept.stderr.strip(), "a warning")
+        return f"job {job['number']} ({job['name']}) ended with status 3, its output was kept: {kept.stdout.strip()}"
 
     def _conflict(self) -> str:
         self._afield("down")

@@ -43,11 +43,15 @@ class KeySetup:
 
     def run(self) -> dict[str, Any]:
         """Do all steps. Raises ConfigError, LinkError, PermissionDenied, each with a hint."""
-        key, made = self._key(self._settings().get("identityfile", []))
+        key, found = self._key(self._settings().get("identityfile", []))
+        if not found:
+            # A name that was mistyped must not leave a key pair for nothing.
+            self._reach()
+            self._make(key)
         # First: ssh-keygen does not even read a key that others could.
         fixed = self._fix_modes(key)
         self._public(key)
-        report = {"host": self._target, "key": key, "made": made, "fixed": fixed, "installed": False}
+        report = {"host": self._target, "key": key, "made": not found, "fixed": fixed, "installed": False}
         if self._works(key):
             self._say("the key is accepted already")
             return {**report, "offered": self._is_offered(key)}
@@ -73,20 +77,26 @@ class KeySetup:
         return settings
 
     def _key(self, candidates: list[str]) -> tuple[str, bool]:
-        """Give (private key, whether it was made now): the wanted one, else the first that ssh would offer and that is there."""
+        """Give (private key, whether it is there): the wanted one, else the first that ssh would offer, else where to make one."""
         if self._wanted:
             candidates = [self._wanted]
         paths = [os.path.expanduser(candidate) for candidate in candidates]
         for path in paths:
             if os.path.exists(path):
                 self._say(f"using the key {path}")
-                return path, False
+                return path, True
         # A name that ssh offers by itself; one of another type would hold a key that its name does not tell.
         modern = [path for path in paths if path.endswith("id_ed25519")]
         named = modern or (paths if len(paths) == 1 else [])
-        path = named[0] if named else os.path.expanduser("~/.ssh/id_ed25519")
-        self._make(path)
-        return path, True
+        return named[0] if named else os.path.expanduser("~/.ssh/id_ed25519"), False
+
+    def _reach(self) -> None:
+        """Knock without any key or password. Raises LinkError when nobody answers, or not with the host key that is known."""
+        batch = [] if sys.stdin.isatty() else ["-o", "BatchMode=yes"]
+        knock = ["-o", "PreferredAuthentications=none", "-o", "ControlPath=none", *batch]
+        done = self._call([*self._ssh, *knock, "-T", self._target, "exit 0"])
+        if done.returncode == 255 and "Permission denied" not in done.stderr:
+            raise self._explain(done.stderr)
 
     def _make(self, path: str) -> None:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

@@ -43,6 +43,13 @@ def export_lines(packages: list[list[str]]) -> list[str]:
     return lines
 
 
+def export_value(told: dict[str, Any]) -> dict[str, Any]:
+    """The same for programs; the keys are those of docs/how-to/environments.md."""
+    packages = [{"name": name, "version": version, "origin": origin} for name, version, origin in told["packages"]]
+    env = {name: told["env"][name] for name in ("name", "kind", "version", "path", "python")}
+    return {"env": env, "packages": packages, "requirements": export_lines(told["packages"])}
+
+
 def differences(here: Mapping[str, tuple[str, str]], there: Mapping[str, tuple[str, str]]) -> list[dict[str, Any]]:
     """What is not the same: normalised name → (name, version) on both sides; null where it is missing."""
     rows = []

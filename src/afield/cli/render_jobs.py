@@ -45,7 +45,7 @@ def jobs_text(jobs: list[dict[str, Any]], now: float, *, every: bool = False, wi
                 state_text(job),
                 span_text(job, now),
                 ",".join(map(str, job["gpus"])) or "-",
-                size(job["position"]),
+                size(job["output"]),
                 words if len(words) <= _COMMAND else words[: _COMMAND - 1] + "…",
             ]
         )

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from afield import __version__
-from afield.daemon import checkup, syncs
+from afield.daemon import checkup, mirrors, syncs
 from afield.daemon.chosen import listing, pick, usable
 from afield.errors import AfieldError, NoView
 
@@ -49,6 +49,7 @@ async def _rows(target: Target, ask: Ask) -> list[Row]:
         checkup.agent_python(facts),
         *await asyncio.shield(_way(target)),
         *await _environment(target),
+        checkup.mirror(mirrors.has_mirror(target)),
         *checkup.disks(facts),
         checkup.clock(float(facts["time"]) - middle),
         *checkup.sync(syncs.describe(target.session) if target.session is not None else None, target.problem),

@@ -33,9 +33,12 @@ _AGAIN = 0.5
 
 
 def plain(job: Job) -> Job:
-    """Give a job with its paths and words as texts."""
+    """Give a job with its paths and words as texts; the place where its journal ends is for the agent alone."""
+    # An older agent does not count it, and of one that just started there is none.
+    output = job.get("output", job.get("position", 0))
+    job = {key: value for key, value in job.items() if key != "position"}
     found = {key: os.fsdecode(bytes(value)) if isinstance(value, bytes) else value for key, value in job.items()}
-    return {**found, "argv": [os.fsdecode(bytes(word)) for word in job["argv"]]}
+    return {**found, "output": output, "argv": [os.fsdecode(bytes(word)) for word in job["argv"]]}
 
 
 def pick(rows: list[Job], word: str, project: bytes = b"") -> Job:
@@ -90,7 +93,6 @@ async def job_start(daemon: Daemon, ask: Ask, args: Args) -> Any:
     # Found before anything is started, so that a wrong name starts nothing.
     after = [await _named(target, word) for word in args["after"] or ()]
     request = _request(args)
-    paths = mapping.roots_of(request, os.fsencode(target.folder))
     active = await target.environment.named(args["environment"]) if args["environment"] else None
     if target.environment.pending:
         await target.environment.resolve()
@@ -99,13 +101,12 @@ async def job_start(daemon: Daemon, ask: Ask, args: Args) -> Any:
 
     async def process() -> dict[str, object]:
         home = await target.place.home()
+        if target.way.pending:
+            await target.way.resolve()
+        there = beginning.aim(target, request)
         if active is not None:
-            # Another environment than the project's: a view has that one alone.
-            there = target.mapping_target()._replace(roots=paths, active=active, python=active.python)
-        else:
-            if target.way.pending:
-                await target.way.resolve()
-            there = beginning.aim(target, request)
+            other = await target.way.target_in(active, target.mapping_target().at_home(home))
+            there = beginning.named_as_here(request, other)
         return _process(mapping.plan(request, there.at_home(home)))
 
     wish = {

@@ -57,7 +57,7 @@ class Around:
                 exists=lambda path: base.place.connection.call("stat", {"path": path}),
                 trees=[(path, paths.path(path) or path) for path in self._trees],
             )
-        return target._replace(carried=await base.way.show(self._carried.pairs))
+        return target._replace(carried=await base.way.show(self._carried.pairs, fresh=self._carried.fresh))
 
     def listening(self, base: Base, ports: Any) -> None:
         """Hear which ports the program listens on now."""

@@ -27,10 +27,14 @@ WAITING = "afield: waiting for the sync before the program starts (Ctrl-C gives 
 def aim(base: Base, request: RunRequest) -> mapping.Target:
     """Give the project on both sides as this run sees it, as far as it is known now."""
     target = base.mapping_target()
+    return named_as_here(request, base.way.target(target) if _takes_way(request) else target)
+
+
+def named_as_here(request: RunRequest, target: mapping.Target) -> mapping.Target:
+    """Give the target with the names that the project has for who asked."""
     # A program that starts another one elsewhere leaves a PWD that is not true any more.
     roots = mapping.roots_of(request, target.roots[0])
-    roots = tuple(root for root in roots if os.path.realpath(root) == target.roots[0])
-    return (base.way.target(target) if _takes_way(request) else target)._replace(roots=roots)
+    return target._replace(roots=tuple(root for root in roots if os.path.realpath(root) == target.roots[0]))
 
 
 def must_wait(base: Base, request: RunRequest, target: mapping.Target, around: Around) -> bool:

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 from afield.daemon import closure, mapping, outside, venvs
@@ -29,6 +30,8 @@ Pairs = tuple[tuple[bytes, bytes], ...]
 
 # VS Code waits as long for the rest of a pipe after the end of a test run.
 _DRAIN_SECONDS = 5.0
+# A helper that is there is sent no second time, but told as used: the place keeps what was used within a day (sweep_there.py).
+BELIEVED = 6 * 3600.0
 # What was changed outside the project is a report or a few stubs; the exit status must not wait for more.
 _BRING_SECONDS = 60.0
 
@@ -39,7 +42,7 @@ class Store:
     def __init__(self) -> None:
         self.who = _who()
         self.base: bytes | None = None
-        self._there: dict[bytes, str] = {}
+        self._there: dict[bytes, tuple[str, float]] = {}
         self._digests: dict[bytes, tuple[tuple[int, int, int], str, int]] = {}
 
     def forget(self) -> None:
@@ -64,7 +67,7 @@ class Store:
                 digest, mode = self.digest(path)
             except OSError:
                 continue  # it went meanwhile, or is not ours to read
-            if own or self.base is None or self._there.get(path) != digest:
+            if own or self.base is None or not self._is_there(path, digest):
                 items.append(Item(path, digest, mode, own))
                 source[digest] = path
         return items, source
@@ -72,14 +75,21 @@ class Store:
     def placed(self, base: bytes, items: list[Item]) -> None:
         """Note what is there now."""
         self.base = base
-        self._there.update({item.path: item.digest for item in items if not item.own})
+        now = time.time()
+        self._there.update({item.path: (item.digest, now) for item in items if not item.own})
+
+    def _is_there(self, path: bytes, digest: str) -> bool:
+        known, when = self._there.get(path, ("", 0.0))
+        # A clock that jumped, either way, ends the belief.
+        return known == digest and abs(time.time() - when) < BELIEVED
 
 
 class Carried:
-    """What was brought for one run. ``pairs``: (path here, path there)."""
+    """What was brought for one run. ``pairs``: (path here, path there); ``fresh``: something was put there for it."""
 
     def __init__(self, pairs: Pairs = ()) -> None:
         self.pairs = pairs
+        self.fresh = False
         self.left: list[bytes] = []
         self._courier: Courier | None = None
         self._bringer: Bringer | None = None
@@ -178,6 +188,7 @@ async def carry(
             courier.close()
             raise
         store.placed(base, items)
+        carried.fresh = bool(items)
         if plan.stay:
             fifos = [Fifo(path, base + path, python, start) for path in plan.fifos]
             carried.follow(courier, bringer, fifos)

@@ -173,6 +173,14 @@ def environment(env: dict[str, Any] | None, wanted: str | None, error: str | Non
     return rows
 
 
+def mirror(made: bool) -> Row:
+    """Say whether tools here that read the files of packages themselves find any."""
+    if made:
+        return Row("mirror", "ok", "packages there have their sources here")
+    text = "none: type checkers, goto and `uv pip list` here read files of packages, and see none"
+    return Row("mirror", "ok", text, "make one with: afield mirror sync")
+
+
 def git(here: bool, there: bool, wanted: bool) -> Row:
     """Say whether commits can be carried."""
     missing = [side for side, has in (("here", here), ("there", there)) if not has]

@@ -74,7 +74,8 @@ def text(path: bytes) -> str:
 def program() -> bytes:
     """Give the text of the far end."""
     folder = importlib.resources.files("afield.daemon")
-    return b"\n".join(folder.joinpath(name).read_bytes() for name in ("trees_there.py", "courier_there.py"))
+    names = ("trees_there.py", "sweep_there.py", "courier_there.py")
+    return b"\n".join(folder.joinpath(name).read_bytes() for name in names)
 
 
 class Courier:

@@ -10,18 +10,16 @@ decision about what travels.
 # mypy: ignore-errors
 
 import base64
+import fcntl
 import hashlib
 import json
 import os
 import select
 import stat
 import sys
-import time
 
 POLL = 0.2  # seconds between looks at what a program writes: a tail that a person reads
 MOST = 256 << 20  # of one file that comes back
-KEPT = 14 * 86400  # seconds that content which nothing points to is kept: a vacation
-SWEEP = 86400  # seconds between looks for such
 
 
 def store():
@@ -97,24 +95,6 @@ class Courier:
         self.told = {}
         self.tails = [raw(path) for path in plan["outputs"]]
 
-    def sweep(self):
-        """Remove content that nothing points to any more; once a day."""
-        mark, now = os.path.join(self.root, b"swept"), time.time()
-        try:
-            if now - os.stat(mark).st_mtime < SWEEP:
-                return
-        except OSError:
-            pass
-        put(mark, b"", 0o600)
-        for name in os.listdir(self.blobs):
-            path = os.path.join(self.blobs, name)
-            try:
-                status = os.stat(path)
-                if status.st_nlink == 1 and now - status.st_ctime > KEPT:
-                    os.unlink(path)
-            except OSError:
-                continue
-
     def there(self, path):
         return self.base + path
 
@@ -136,6 +116,8 @@ class Courier:
         self.trees = [Tree(spec, os.fsdecode(state), raw) for spec in self.plan["trees"]]  # noqa: F821 - trees_there.py
         needed = {item[1] for item in self.plan["files"]}.union(*(tree.wanted() for tree in self.trees))
         wanted = sorted(digest for digest in needed if not os.path.exists(self.blob(digest)))
+        for digest in needed.difference(wanted):
+            renew(self.blob(digest))  # noqa: F821 - sweep_there.py
         tell(want=wanted, base=text(self.base))
         for _ in wanted:
             value, data = receive()
@@ -290,12 +272,15 @@ def main():
     plan, _ = receive()
     try:
         courier = Courier(plan)
-        courier.sweep()
+        lock = hold(courier.root, fcntl.LOCK_SH)  # noqa: F821 - sweep_there.py
         courier.place()
+        if lock is not None:
+            os.close(lock)
     except OSError as error:
         tell(failed=str(error))
         return
     tell(ready=True)
+    sweep(courier.root)  # noqa: F821 - sweep_there.py
     if not plan["stay"]:
         return
     try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.config.find import FILE
 from afield.control import paths
-from afield.errors import GuardRefused, NeedsConfirmation, RootReplaced
+from afield.errors import AfieldError, GuardRefused, RootReplaced
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -133,12 +133,12 @@ def forget_store(path: str) -> None:
 
 
 async def ask_first(session: Any, path: str, machine: Machine, confirm: int | None) -> bool:
-    """Look at what a first sync would carry; gives whether it is one. Raises NeedsConfirmation and the like."""
+    """Look at what a first sync would carry; gives whether it is one. Raises NeedsConfirmation and what keeps it from being looked at."""
     if has_store(path):
         return False
     try:
         await check_first(session, machine, confirm)
-    except NeedsConfirmation:
+    except AfieldError:
         # Otherwise the next `up` would take the store for that of a project that was synced before.
         await close(session)
         forget_store(path)

@@ -107,47 +107,73 @@ class Way:
     async def _make_stand_in(self, there: bytes, local: bytes) -> None:
         """Without one the program runs with the environment's own paths."""
         try:
-            await self._ask_for_view([[there, local]], make=False, disk=True)
+            self.view = await self._ask_for_view([[there, local]], make=False, disk=True)
         except NoView as error:
             self.reasons[STAND_IN] = error.text
 
     async def _make_view(self, there: bytes, local: bytes) -> tuple[str, bool]:
         """Give the way, and whether there is no folder to show."""
-        more = self._target.mapping_target().at_home(await self._target.place.home()).more
-        folders = [[there, local], *([far, here] for here, far in more)]
+        folders = await self._folders(there, local)
         try:
             # What the sync has not found or made, maybe a disk that is not mounted, is not made for a view either.
-            await self._ask_for_view(folders, make=self._target.session is None)
+            self.view = await self._ask_for_view(folders, make=self._target.session is None)
         except NoView as error:
             self.reasons[TWIN] = error.text
             return TRANSLATED, bool(error.details.get("missing"))
         return TWIN, False
 
-    async def _ask_for_view(self, folders: list[list[bytes]], *, make: bool, disk: bool = False) -> None:
-        """Have ``view`` made of these folders and the project's environment. Raises NoView."""
-        python = self._target.mapping_target().at_home(await self._target.place.home()).python or b"python3"
+    async def _folders(self, there: bytes, local: bytes) -> list[list[bytes]]:
+        more = self._target.mapping_target().at_home(await self._target.place.home()).more
+        return [[there, local], *([far, here] for here, far in more)]
+
+    async def _ask_for_view(
+        self, folders: list[list[bytes]], *, make: bool, disk: bool = False, python: bytes | None = None
+    ) -> dict[str, Any]:
+        """Have a view made of these folders and an environment, the project's unless one is named. Raises NoView."""
+        python = python or self._target.mapping_target().at_home(await self._target.place.home()).python or b"python3"
         args = {"folders": folders, "env": python, "make": make, "disk": disk}
-        self.view = await self._target.place.connection.call("view", args, timeout=SECONDS)
+        view: dict[str, Any] = await self._target.place.connection.call("view", args, timeout=SECONDS)
+        return view
 
     def target(self, known: mapping.Target) -> mapping.Target:
         """Give the target as this way sees it: in a twin everything there is named as here."""
-        if self.view is None:
+        return known if self.view is None else self._seen_in(self.view, known)
+
+    async def target_in(self, active: activation.Activation, known: mapping.Target) -> mapping.Target:
+        """Give the target with another environment than the project's, for one program: a twin has a view for each.
+
+        Raises NoView when it has to be a twin and none can be made of that environment.
+        """
+        known = known._replace(active=active, python=active.python)
+        if self.name != TWIN:
+            # On the disk there stands the project's own alone.
             return known
-        local = os.fsencode(self._target.folder)
+        folders = await self._folders(await self._target.there(), os.fsencode(self._target.folder))
+        try:
+            return self._seen_in(await self._ask_for_view(folders, make=False, python=active.python), known)
+        except NoView:
+            if self._target.machine.way == TWIN:
+                raise
+            return known
+
+    def _seen_in(self, view: dict[str, Any], known: mapping.Target) -> mapping.Target:
         return known._replace(
-            there=local,
-            python=bytes(self.view["python"]),
-            active=_moved(known.active, self.view),
+            there=os.fsencode(self._target.folder),
+            python=bytes(view["python"]),
+            active=_moved(known.active, view),
             more=tuple((here, here) for here, _ in known.more) if self.name == TWIN else known.more,
-            view=bytes(self.view["view"]),
+            view=bytes(view["view"]),
         )
 
-    async def show(self, pairs: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
-        """Show what was carried there at its path here; gives the pairs that hold then: (here, here) for what is shown."""
+    async def show(self, pairs: tuple[tuple[bytes, bytes], ...], *, fresh: bool) -> tuple[tuple[bytes, bytes], ...]:
+        """Show what was carried there at its path here; gives the pairs that hold then: (here, here) for what is shown.
+
+        ``fresh``: something of it was put there just now, maybe into a folder that was made anew.
+        """
         if self.name != TWIN or self.view is None or not pairs:
             return pairs
         stable = [pair for pair in pairs if _is_stable(pair[0])]
-        new = [pair for pair in stable if pair not in self._bound]
+        new = [pair for pair in stable if fresh or pair not in self._bound]
         if new:
             args = {"view": self.view["view"], "binds": [[far, here] for here, far in new]}
             try:

@@ -37,8 +37,8 @@ TOLD_PART = 16 << 20
 
 def signature(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
     """Verb ``signature``: parts are bytes of tables (``blocks.py``), of what is kept of ``path`` and of the file there."""
-    root, path, was, block = service.need_root(), check(args.get("path", b"")), args.get("was"), args.get("block")
-    assert service.state is not None  # it comes with the root
+    root, path, was, block = service.need_state(), check(args.get("path", b"")), args.get("was"), args.get("block")
+    assert service.state is not None
     if type(block) is not int or block_size(0) is None or block < SMALLEST:
         raise ProtocolError("expected signature with a block size, got %.100r" % (args,))
     sizes = {"kept": 0, "old": 0}

@@ -43,6 +43,32 @@ def probe(state: "int", path: "bytes") -> "Dict[str, Any]":
     }
 
 
+def glance(root: "int", path: "bytes") -> "Dict[str, Any]":
+    """Tell the same of a root in which nothing may be tried, as far as its names show it. Raises OSError."""
+    exact, room = True, os.statvfs(root)
+    for text in os.listdir(root):
+        if text.swapcase() != text:
+            exact = not _is_same(root, os.fsencode(text), os.fsencode(text.swapcase()))
+            break
+    return {
+        "case_sensitive": exact,
+        "unicode_exact": exact,
+        "exec_bit": True,
+        "symlinks": True,
+        "mtime_ns": 1,
+        "fs": file_system(path),
+        "free": room.f_bavail * room.f_frsize,
+    }
+
+
+def _is_same(folder: "int", one: "bytes", other: "bytes") -> "bool":
+    try:
+        stats = [os.stat(name, dir_fd=folder, follow_symlinks=False) for name in (one, other)]
+    except OSError:
+        return False
+    return os.path.samestat(*stats)
+
+
 def _try_unicode(name: "bytes", state: "int") -> "bool":
     """Tell whether a name in another form of Unicode is another name."""
     composed, decomposed = name + COMPOSED, name + DECOMPOSED

@@ -13,12 +13,12 @@ from afield.files.bundle import Pack
 from afield.files.columns import decode_ops, row_of, stat_row
 from afield.files.faults import from_os_error
 from afield.files.history import History
-from afield.files.probe import probe
+from afield.files.probe import glance, probe
 from afield.files.roots import Root
 from afield.files.rules import Rules
 from afield.files.squeeze import Squeezer
 from afield.files.stage import Stage
-from afield.files.state import State
+from afield.files.state import State, is_marked
 from afield.tree.entries import decode_entries
 from afield.tree.paths import check
 
@@ -59,6 +59,13 @@ class Service:
         self.root.check_place()
         return self.root
 
+    def need_state(self) -> "Root":
+        """Give the root when it may be written to. Raises FilesError for one that was opened only to look, and as ``need_root``."""
+        root = self.need_root()
+        if self.state is None:
+            raise FilesError("the root was opened only to look", hint="open it without look first", path=root.path)
+        return root
+
     def rules(self) -> "Rules":
         """Make fresh ignore rules."""
         return Rules(self.extra)
@@ -94,6 +101,10 @@ def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gener
         steps.at("open")
         known = bool(args.get("known"))
         service.root = Root(where, bool(args.get("create")) and not known)
+        if args.get("look") and not known and not is_marked(service.root, state):
+            found = _look_at(service, extra)
+            yield None
+            return found
         service.state = State(service.root, state, known)
         service.state.take_identity(identity, bool(args.get("take_over")))
         service.history = History(service.state, bool(args.get("history", True)))
@@ -122,6 +133,15 @@ def open_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gener
     answer = service.opened
     yield None
     return answer
+
+
+def _look_at(service: "Service", extra: "List[Any]") -> "Dict[str, Any]":
+    """Open a root that was never synced without anything of ours in it: it can be looked at, and no more. Raises OSError."""
+    root = service.need_root()
+    found = glance(root.fd, root.path)
+    service.extra = [str(line) for line in extra]
+    root.exact = found["case_sensitive"]
+    return {"identity": b"", "identity_new": False, "created": False, "probe": found, "root": root.path, "begun": []}
 
 
 def hash_paths(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
@@ -165,8 +185,8 @@ def squeezer(args: "Dict[str, Any]") -> "Optional[Squeezer]":
 
 def apply_ops(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
     """Verb ``apply``."""
-    root, ops = service.need_root(), args.get("ops")
-    assert service.stage is not None  # it comes with the root
+    root, ops = service.need_state(), args.get("ops")
+    assert service.stage is not None  # it comes with the state
     assert service.history is not None
     if isinstance(ops, bytes):
         rows = decode_ops(ops)
@@ -231,8 +251,8 @@ def clock(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator
 
 def history(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":
     """Verb ``history``: as the done value, or with ``parts`` in parts that fit any record."""
-    service.need_root()
-    assert service.history is not None  # it comes with the root
+    service.need_state()
+    assert service.history is not None  # it comes with the state
     limit = int(args.get("limit") or 1000)
     found: "List[List[Any]]" = []
     for some in service.history.batches(args.get("path") or b""):
@@ -252,8 +272,8 @@ def history(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generat
 
 def restore(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generator[Any, None, Any]":  # noqa: ARG001  all verbs are called alike
     """Verb ``restore``."""
-    root, event = service.need_root(), args.get("event")
-    assert service.history is not None  # it comes with the root
+    root, event = service.need_state(), args.get("event")
+    assert service.history is not None  # it comes with the state
     if not isinstance(event, bytes):
         raise NoSuchFile("there is no such event in the history: %.100r" % (event,))
     yield None
@@ -267,8 +287,8 @@ def remove_root(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Gen
     """Verb ``remove-root``."""
     from afield.files.removal import remove_tree
 
-    root = service.need_root()
-    assert service.state is not None  # it comes with the root
+    root = service.need_state()
+    assert service.state is not None
     if args.get("yes") != service.state.identity:
         raise WrongIdentity(
             "expected the identity of the root as a confirmation, got %.50r" % (args.get("yes"),), path=root.path

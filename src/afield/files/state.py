@@ -34,8 +34,8 @@ class State:
         self.fd = self.stages = self.staging = -1
         self.identity = b""
         self.identity_new = False
-        self.path = expand(where) if where else root.path + b"/" + NAME
-        if known and not os.path.lexists(self.path + b"/identity"):
+        self.path = path_of(root, where)
+        if known and not is_marked(root, where):
             raise RootReplaced(
                 "the folder %s is not the one that was synced before: it has no .afield/identity" % show(root.path),
                 path=root.path,
@@ -161,6 +161,16 @@ class State:
             if fd >= 0:
                 os.close(fd)
         self.fd = self.stages = self.staging = -1
+
+
+def path_of(root: "Root", where: "Optional[bytes]" = None) -> "bytes":
+    """Give where the state folder of a root is, or would be."""
+    return expand(where) if where else root.path + b"/" + NAME
+
+
+def is_marked(root: "Root", where: "Optional[bytes]" = None) -> "bool":
+    """Say whether the root has an identity: whether it was ever synced."""
+    return os.path.lexists(path_of(root, where) + b"/identity")
 
 
 def make_folder(name: "bytes", above: "int") -> "int":

@@ -34,8 +34,12 @@ OF_THE_DISK = frozenset(
         sqlite3.SQLITE_NOMEM,
         sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_CANTOPEN,
     )
 )
+# What a full disk looks like when the files beside the store cannot be made; they take this much (sqlite.org/walformat.html).
+OF_A_FULL_DISK = frozenset((sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN))
+BESIDE = 64 << 10
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -72,28 +76,33 @@ class BaseStore:
         """Give the identity of the folders when something was agreed on between them; nothing is opened or changed.
 
         ``asked``: how the pair was named (its ``asked`` in ``load``); None for another one, and for a broken store.
+        Raises DiskFull and FileFailed, as ``load``.
         """
         if not self.exists:
             return None
-        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(self.path, timeout=5.0)) as db:
-            meta = dict(db.execute("SELECT key, value FROM meta"))
-            if (meta.get("asked"), meta.get("format")) == (asked, FORMAT) and db.execute(
-                "SELECT 1 FROM agreed LIMIT 1"
-            ).fetchone():
-                return str(meta["identity"])
+        try:
+            with contextlib.closing(sqlite3.connect(self.path, timeout=5.0)) as db:
+                meta = dict(db.execute("SELECT key, value FROM meta"))
+                if (meta.get("asked"), meta.get("format")) == (asked, FORMAT) and db.execute(
+                    "SELECT 1 FROM agreed LIMIT 1"
+                ).fetchone():
+                    return str(meta["identity"])
+        except sqlite3.Error as error:
+            self._blame_the_disk(error)
         return None
 
     def read_ahead(self) -> Rows:
         """Give what the store holds before it is known whether it belongs to these folders; ``load`` says so and goes on with it.
 
-        Empty when it cannot be read. The digests of its folders are made as well: a scan wants them next.
+        Empty for a broken one. The digests of its folders are made as well: a scan wants them next. Raises DiskFull and FileFailed, as ``load``.
         """
         rows = Rows()
         if self.exists:
             try:
                 with contextlib.closing(sqlite3.connect(self.path, timeout=5.0)) as db:
                     rows = _read(db)
-            except (sqlite3.Error, ValueError):
+            except (sqlite3.Error, ValueError) as error:
+                self._blame_the_disk(error)
                 rows = Rows()
         rows.folders()
         self._ahead = rows
@@ -111,9 +120,7 @@ class BaseStore:
         except OSError as error:
             raise from_os_error(error, os.fsencode(self.path)) from error
         except (sqlite3.Error, ValueError) as error:
-            if isinstance(error, sqlite3.Error) and is_of_the_disk(error):
-                self.close()
-                raise refused(error, self.path) from error
+            self._blame_the_disk(error)
             trouble = str(error) or type(error).__name__
         else:
             if found is not None:
@@ -128,6 +135,12 @@ class BaseStore:
         except sqlite3.Error as error:
             raise refused(error, self.path) from error
         return Loaded(Rows(), trouble)
+
+    def _blame_the_disk(self, error: Exception) -> None:
+        """Raise what an error means that says nothing against the store; another one is the store's."""
+        if isinstance(error, sqlite3.Error) and is_of_the_disk(error):
+            self.close()
+            raise refused(error, self.path) from error
 
     def _open(self, pair: Mapping[str, str]) -> Rows | None:
         fresh = not os.path.exists(self.path)
@@ -188,10 +201,13 @@ class BaseStore:
             raise refused(error, self.path) from error
 
     def forget_all(self) -> None:
-        """Empty the store: the next sync is a careful first one."""
+        """Empty the store: the next sync is a careful first one. Raises DiskFull, FileFailed."""
         assert self._db is not None
-        with self._transaction():
-            self._db.execute("DELETE FROM agreed")
+        try:
+            with self._transaction():
+                self._db.execute("DELETE FROM agreed")
+        except sqlite3.Error as error:
+            raise refused(error, self.path) from error
 
     def close(self) -> None:
         """Close the file; what was remembered is on disk."""
@@ -208,9 +224,19 @@ def is_of_the_disk(error: sqlite3.Error) -> bool:
 
 def refused(error: sqlite3.Error, path: str) -> FilesError:
     """Give the error of ours for one of SQLite."""
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL or (code in OF_A_FULL_DISK and not has_room(path)):
         return DiskFull(f"{path}: the disk is full here", hint="free some space here; the sync goes on by itself")
     return FileFailed(f"{path}: what was agreed on cannot be kept: {error}", hint="is that disk full, or not writable?")
+
+
+def has_room(path: str) -> bool:
+    """Whether the disk can take the smallest files that SQLite needs beside a store."""
+    try:
+        room = os.statvfs(os.path.dirname(path) or ".")
+    except OSError:
+        return True
+    return room.f_bavail * room.f_frsize >= BESIDE
 
 
 def _read(db: sqlite3.Connection) -> Rows:

@@ -45,7 +45,7 @@ class Opening:
         self.settings = settings
         self.picture = picture
         self.take_over = False
-        # Only to look: a folder that was never synced and is not there counts as an empty one, and is not made.
+        # Only to look: nothing is made, and a folder that was never synced and is not there counts as an empty one.
         self.look_only = False
         self._note = note
         self._identity: bytes | None = None
@@ -77,7 +77,7 @@ class Opening:
             raise
         await together(*([self._look(here)] if fresh and not here.is_absent else []), self._open_there(connecting))
         await self._reading
-        if not (self.picture.store.is_open or here.is_absent or there.is_absent):
+        if not self.picture.store.is_open and all(side.opened and side.opened.identity for side in (here, there)):
             self._load()
 
     async def _read_ahead(self) -> None:
@@ -126,6 +126,7 @@ class Opening:
                 {
                     "create": (side.name == "there" or self.settings.create_here) and not (known or self.look_only),
                     "known": known,
+                    "look": self.look_only,
                     "take_over": self.take_over and side.name == "there",
                     "ignore": list(self.settings.ignore),
                     "history": self.settings.history,
@@ -147,7 +148,7 @@ class Opening:
             self._clock = asyncio.ensure_future(self._compare_clocks(side))
         steps.at("opened")
         self._agreed.discard(side.name)
-        self._identity = opened.identity
+        self._identity = opened.identity or self._identity
         if opened.created or opened.identity_new:
             await self._read()
         if (opened.created or opened.identity_new) and self.picture.rows:
@@ -171,9 +172,9 @@ class Opening:
     def _ask_store(self) -> None:
         """Learn once whether these two folders were synced before, and which identity they had."""
         if not self._asked_store:
-            self._asked_store = True
             found = self.picture.store.identity_of(self._asked())
             self._stored = found.encode("ascii", "replace") if found else None
+            self._asked_store = True
 
     def _asked(self) -> str:
         return " ".join((show(self.settings.here), self.settings.place, show(self.settings.there)))

@@ -29,13 +29,15 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Run the steps; exit status 1 when one did not do what it shows."""
     demo = Demo(args.place, ssh_words=tuple(args.ssh), keep=args.keep, say=terminal.note)
     rows = demo.run()
-    good = all(row["ok"] for row in rows)
+    count = sum(row["ok"] for row in rows)
+    good = count == len(rows)
     text = table(
         [
             ["", "step", "what happened", "took"],
             *(["✓" if row["ok"] else "✗", row["step"], row["what"], took(row["seconds"])] for row in rows),
         ]
     )
+    text += f"\n{count} of {len(rows)} steps did what they show"
     terminal.result({"place": args.place, "ok": good, "steps": rows}, text)
     return 0 if good else 1
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from afield.cli import envs
 from afield.cli.asking import ask, project_of
 from afield.cli.parse import add_json, add_machine
-from afield.cli.render_envs import diff_text, envs_text, export_lines, installed_text
+from afield.cli.render_envs import diff_text, envs_text, export_lines, export_value, installed_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +120,7 @@ def _install(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def _export(args: argparse.Namespace, terminal: Terminal) -> int:
     told = ask("env-packages", args, terminal, env=args.env)
-    terminal.result(told, "\n".join(export_lines(told["packages"])))
+    terminal.result(export_value(told), "\n".join(export_lines(told["packages"])))
     return 0
 
 
