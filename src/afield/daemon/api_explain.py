@@ -20,7 +20,7 @@ async def why(daemon: Daemon, ask: Ask, args: Args) -> Any:
     session = daemon.projects.need(target, args["folder"])
     await target.place.ready(ask)
     told = await syncs.why(session, path_of(args["path"]))
-    rules = folders.rules_of(target.machine, args["folder"] or folders.OWN)
+    rules = folders.rules_of(target.machine, args["folder"])
     return {**told, "rules": {side: syncs.with_place(rules, rule) for side, rule in told["rules"].items()}}
 
 
@@ -28,7 +28,7 @@ async def ignored(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Say which rule leaves a path out, or name the biggest things that are left out. Needs neither link nor sync."""
     del ask
     target = daemon.projects.get(args["project"], args["machine"])
-    folders.check_name(target.machine, args["folder"] or folders.OWN)
+    folders.check_name(target.machine, args["folder"])
     # A place that nobody has reached yet has no known home: what lies in another folder there is then not told apart.
     parts = folders.parts_of(target.folder, target.machine, target.place.home_nowait() or b"~")
     part = next(each for each in parts if each.name == (args["folder"] or folders.OWN))

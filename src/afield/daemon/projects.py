@@ -106,7 +106,7 @@ class Projects:
         """Forget machines that no afield.toml names any more (an ``init`` that failed), unless something of them is up."""
         for target in self.all():
             link = target.place.connection
-            busy = target.session is not None or target.starting is not None or link.streams
+            busy = not target.at_rest or link.streams
             if busy or isinstance(link.state, link_state.Dialing) or _is_named(target):
                 continue
             del self._targets[target.folder, target.machine.name]
@@ -205,7 +205,7 @@ class Projects:
 
     def need(self, target: Target, folder: str | None = None) -> Any:
         """Give the live session, of the project's own folder or of another. Raises NotUp, ConfigError."""
-        folders.check_name(target.machine, folder or folders.OWN)
+        folders.check_name(target.machine, folder)
         if not target.live:
             raise NotUp(f"{target.folder} is not up on {target.machine.name}", hint="start it with: afield up")
         return dict(folders.sessions(target))[folder or folders.OWN]

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.errors import NeedsConfirmation
+from afield.files.faults import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,9 +64,3 @@ def amount(size: int) -> str:
         if size >= power:
             return f"{size / power:,.0f} {unit}" if size >= 10 * power else f"{size / power:.1f} {unit}"
     return f"{size} bytes"
-
-
-def show(path: bytes) -> str:
-    """A path for people, on one line."""
-    text = path.decode("utf-8", "backslashreplace")
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
