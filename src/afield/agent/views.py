@@ -10,10 +10,10 @@ place is made anew. What must not go in: what a view looks like (twin, standin, 
 import _socket
 import os
 
-from afield.agent import namespaces
+from afield.agent import jobdir, namespaces
 from afield.agent.helpers import in_child, leave_agent
 from afield.agent.loop import READ
-from afield.agent.mountpoints import Held, folder_of
+from afield.agent.mountpoints import Held, folder_beside
 from afield.agent.pumps import close_quietly
 from afield.agent.signals import c_signal
 from afield.agent.viewwork import make, mark_of, widen
@@ -68,10 +68,10 @@ class View:
         gone = gone or (self.on_disk and not os.path.exists(self.told["python"]))
         return not gone and [mark_of(folder) for folder, _ in self.folders] == self.marks[: len(self.folders)]
 
-    def hold(self, folder: "str") -> "None":
-        """Count this process in as a user of the mount points."""
+    def hold(self, jobs: "str") -> "None":
+        """Count this process in as a user of the mount points; ``jobs``: the folder of the jobs."""
         if self.held is None:
-            self.held = Held(folder, self.folders[0][1])
+            self.held = Held(folder_beside(jobs), self.folders[0][1])
         if self.held.hold(self.made):
             self.made = []
 
@@ -174,7 +174,7 @@ class Views:
                 old = self._views.pop(name, None)
                 told["told"]["view"] = name
                 view = self._views[name] = View(told["told"], told["kept"], fds)
-                view.hold(folder_of(self._keeper.info))
+                view.hold(jobdir.root(self._keeper.info))
                 if old is not None:
                     old.close()
             answer = view.told
@@ -203,7 +203,7 @@ class Views:
                 return
             view.bound += [pair for pair in pairs if pair not in view.bound]
             view.made += [tuple(made) for made in value]
-            view.hold(folder_of(self._keeper.info))
+            view.hold(jobdir.root(self._keeper.info))
             done({"bound": len(pairs)}, None)
 
         in_child(self._keeper, lambda: widen(view, pairs), bound, LIMIT, keep=view.namespaces)
