@@ -151,7 +151,6 @@ def told_of(up, client):
 def test_settings_of_the_sync_that_change_while_it_is_up_hold_after_down_and_up(up):
     with up.connect() as client:
         settings(up, '\n[sync]\nmode = "push"\n')
-        client.request("sync", up.args)
         assert "afield down" in told_of(up, client)["problems"][0]
         client.request("down", up.args)
         client.request("up", up.args, timeout=60)
@@ -183,8 +182,9 @@ def test_settings_that_are_changed_back_while_it_is_up_are_no_problem_any_more(u
         before = settings(up, '\n[sync]\nmode = "push"\n')
         client.request("sync", up.args)
         assert told_of(up, client)["problems"]
+        write(up.here, "afield.toml", "half = [")
+        assert told_of(up, client)["problems"]
         write(up.here, "afield.toml", before)
-        client.request("sync", up.args)
         assert told_of(up, client)["problems"] == []
 
 

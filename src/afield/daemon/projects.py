@@ -8,6 +8,7 @@ What must not go in: the sync itself (afield.sync), the login (places).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +102,12 @@ class Projects:
     def show(self, target: Target) -> None:
         """Put the target's entry into the state."""
         self._state.put("projects", target.key, target.describe())
+
+    def reread(self) -> None:
+        """Take all settings as the files say now; one that is being edited counts when it is whole."""
+        for target in self.all():
+            with contextlib.suppress(NoProject, ConfigError):
+                self.get(target.folder, target.machine.name)
 
     async def prune(self) -> None:
         """Forget machines that no afield.toml names any more (an ``init`` that failed), unless something of them is up."""
