@@ -16,7 +16,7 @@ from afield.agent.loop import READ
 from afield.agent.mountpoints import Held, folder_beside
 from afield.agent.pumps import close_quietly
 from afield.agent.signals import c_signal
-from afield.agent.viewwork import make, mark_of, widen
+from afield.agent.viewwork import make, mark_of, reason_of, widen
 from afield.errors import AfieldError, NoSuchView, NoView, ProtocolError
 from afield.wire.values import decode, encode
 
@@ -167,6 +167,9 @@ class Views:
         answer = None
         if failure is None and told.get("missing") is not None:
             failure = NoView("%s is not there" % os.fsdecode(told["missing"]), missing=True)
+        elif failure is None and told.get("refused") is not None:
+            failure = NoView("no view can be made there: %s" % told["refused"])
+            self._take_back(told["shown"], told["made"])
         if failure is None:
             if told.get("same"):
                 view = self._views[name] = self._views.pop(name)  # the youngest
@@ -181,6 +184,13 @@ class Views:
             self._shed()
         for done in maker.waiting:
             done(answer, failure)
+
+    def _take_back(self, shown: "bytes", made: "List[Any]") -> "None":
+        """Remove the mount points of a view that was not made; another one that is being made may stand on them."""
+        if made and not self._making:
+            held = Held(folder_beside(jobdir.root(self._keeper.info)), shown)
+            held.hold(made)
+            held.release()
 
     def _shed(self) -> "None":
         idle = [name for name, view in self._views.items() if not view.running]
@@ -291,6 +301,9 @@ class Maker:
 
     def _end(self, value: "Any", fds: "List[int]", failure: "str") -> "None":
         self.cancel()
+        if failure:
+            close_quietly(*fds)
+            fds = []
         self._done(value, fds, NoView("no view can be made there: %s" % failure) if failure else None)
 
     def cancel(self) -> "None":
@@ -315,8 +328,7 @@ def _make_and_tell(work: "Callable[[], Tuple[Any, List[int]]]", sock: "Any") -> 
             value, fds = work()
             answer = encode([True, value])
         except Exception as error:
-            text = str(error.args[-1] if error.args else error) or type(error).__name__
-            answer = encode([False, text.encode("utf-8", "replace").decode("utf-8")])
+            answer = encode([False, reason_of(error).encode("utf-8", "replace").decode("utf-8")])
         rights = b"".join(fd.to_bytes(4, _BYTE_ORDER) for fd in fds)
         sock.sendmsg([answer], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if fds else [])
     finally:
