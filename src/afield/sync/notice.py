@@ -49,8 +49,9 @@ def check(found: Notice, allowed: int | None, *, limits: tuple[int, int] = (LIMI
     if found.size <= limits[0] and found.files <= limits[1]:
         return
     folders = ", ".join(f"{show(top)}/ ({amount(size)})" for top, _, size in found.biggest)
+    biggest = f"; the biggest folders: {folders}" if folders else ""
     raise NeedsConfirmation(
-        f"the first sync would carry {found.files:,} files, {amount(found.size)}; the biggest folders: {folders or 'none'}",
+        f"the first sync would carry {found.files:,} files, {amount(found.size)}{biggest}",
         hint="leave out what is not needed there (.afieldignore), or agree: afield up --yes",
         files=found.files,
         bytes=found.size,
