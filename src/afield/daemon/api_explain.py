@@ -21,7 +21,7 @@ async def why(daemon: Daemon, ask: Ask, args: Args) -> Any:
     await target.place.ready(ask)
     told = await syncs.why(session, path_of(args["path"]))
     rules = folders.rules_of(target.machine, args["folder"])
-    return {**told, "rules": {side: syncs.with_place(rules, rule) for side, rule in told["rules"].items()}}
+    return {**told, "rules": {side: syncs.with_setting(rules, rule) for side, rule in told["rules"].items()}}
 
 
 async def ignored(daemon: Daemon, ask: Ask, args: Args) -> Any:
@@ -38,11 +38,11 @@ async def ignored(daemon: Daemon, ask: Ask, args: Args) -> Any:
         if args["path"]:
             path = path_of(args["path"])
             found = await worker.request("explain", {**request, "path": path})
-            return {"path": path, **syncs.with_place(part.rules, found)}
+            return {"path": path, **syncs.with_setting(part.rules, found)}
         found, done = await worker.collect("left-out", request)
     names = ("path", "files", "bytes", "rule", "source", "line")
     rows = [dict(zip(names, row, strict=True)) for some in found for row in some]
-    return {**done, "rows": [syncs.with_place(part.rules, row) for row in rows]}
+    return {**done, "rows": [syncs.with_setting(part.rules, row) for row in rows]}
 
 
 async def compare(daemon: Daemon, ask: Ask, args: Args) -> Any:

@@ -99,7 +99,7 @@ def ignore_lines(rules: Machine | Folder) -> tuple[str, ...]:
     return (*rules.ignore, *rules.keep_there)
 
 
-def with_place(rules: Machine | Folder, rule: dict[str, Any]) -> dict[str, Any]:
+def with_setting(rules: Machine | Folder, rule: dict[str, Any]) -> dict[str, Any]:
     """Give a worker's answer with the setting that its rule stands in: a worker knows only all patterns in one list."""
     if rule.get("source") != "settings":
         return rule
