@@ -1,5 +1,6 @@
 """Projects through the daemon over local://: up, live sync around runs, what a killed daemon leaves, clean."""
 
+import glob
 import os
 import shutil
 import signal
@@ -106,6 +107,22 @@ def test_a_large_first_upload_asks_first(sandbox):
         assert project["problems"]
         client.request("up", {"project": here, "confirm": 1 << 40}, timeout=60)
     assert read(os.path.join(sandbox.place, "work", "proj"), "big/data.bin") == "x" * 1000
+
+
+@pytest.mark.parametrize("limit", ["sync.ask-above = 999", "sync.ask-above-files = 2"])
+def test_what_was_agreed_on_and_is_lost_makes_a_large_upload_a_first_one_again(sandbox, limit):
+    here = sandbox.project(extra=f"{limit}\n")
+    with sandbox.connect() as client:
+        client.request("up", {"project": here}, timeout=60)
+        client.request("down", {"project": here})
+        (store,) = glob.glob(os.path.join(sandbox.state, "sync", "*.sqlite"))
+        os.truncate(store, 0)
+        for name in "abc":
+            write(here, f"big/{name}", "x" * 400)
+        with pytest.raises(NeedsConfirmation, match=r"3 files, 1\.2 kB"):
+            client.request("up", {"project": here}, timeout=60)
+        client.request("up", {"project": here, "confirm": 2000}, timeout=60)
+    assert len(os.listdir(os.path.join(sandbox.place, "work", "proj", "big"))) == 3
 
 
 def test_a_project_whose_folder_was_renamed_comes_up_in_its_new_place(up):

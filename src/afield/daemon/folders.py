@@ -119,7 +119,7 @@ async def start(target: Target, ask: Ask | None, answers: syncs.Answers) -> dict
     done = []
     for name, session in sessions(target):
         with _named(name):
-            done.append(await syncs.start(session, target.machine, ask, answers, fresh=fresh[name]))
+            done.append(await syncs.start(session, ask, answers, fresh=fresh[name]))
     return add_up(done)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Above either a person is asked first: a gigabyte is minutes over a home line, and a tree of 50,000 files is
 # usually a data set or an environment that nobody meant to sync.
-LIMIT_BYTES = 1 << 30
+LIMIT_BYTES = 1_000_000_000
 LIMIT_FILES = 50_000
 # Named folders: what fits a terminal beside the question.
 NAMED = 5
@@ -42,7 +42,7 @@ def notice(ops: Iterable[dict[str, Any]]) -> Notice:
     return Notice(sum(files.values()), sum(sizes.values()), biggest)
 
 
-def check(found: Notice, allowed: int | None, *, limits: tuple[int, int] = (LIMIT_BYTES, LIMIT_FILES)) -> None:
+def check(found: Notice, allowed: int | None, *, limits: tuple[int, int]) -> None:
     """Raise NeedsConfirmation when the amount is above the limits (bytes, files) and above what was ``allowed`` (bytes)."""
     if allowed is not None and found.size <= allowed:
         return
