@@ -137,6 +137,19 @@ def test_nothing_is_left_of_a_view_that_could_not_be_made(place, local):
     assert in_view(agent, view, "true", cwd=local).status == 0
 
 
+def test_nothing_is_left_of_more_that_could_not_be_shown(place, local, home):
+    agent, there, _ = place
+    view = agent.call("view", folders=[[there, local]])
+    file = os.path.join(os.fsencode(home), b"file")
+    with open(file, "w"):
+        pass
+    helpers = os.path.dirname(local) + b"/helpers"
+    with pytest.raises(NoView, match="cannot be shown there"):
+        agent.call("view-bind", view=view["view"], binds=[[there, helpers], [file, there]])
+    # What goes with the last who uses it, the fixture looks at.
+    assert in_view(agent, view, "true", cwd=local).status == 0
+
+
 def test_git_keeps_off_the_environment(home, local, start):
     """Asked what it would do: what it removed here would be the environment of a real Python."""
     python = made_venv(os.path.join(home, "ml"), "/usr/bin/python3", "--without-pip")

@@ -208,11 +208,13 @@ class Views:
             return
 
         def bound(value: "Any", failure: "str") -> "None":
-            if failure:
-                done(None, NoView("this cannot be shown there: %s" % failure.partition(": ")[2]))
+            why = failure or value["refused"] or ("" if view.namespaces else "the view was closed meanwhile")
+            if why:
+                self._take_back(view.folders[0][1], [] if failure else value["made"])
+                done(None, NoView("this cannot be shown there: %s" % why))
                 return
             view.bound += [pair for pair in pairs if pair not in view.bound]
-            view.made += [tuple(made) for made in value]
+            view.made += [tuple(made) for made in value["made"]]
             view.hold(jobdir.root(self._keeper.info))
             done({"bound": len(pairs)}, None)
 
@@ -328,7 +330,7 @@ def _make_and_tell(work: "Callable[[], Tuple[Any, List[int]]]", sock: "Any") -> 
             value, fds = work()
             answer = encode([True, value])
         except Exception as error:
-            answer = encode([False, reason_of(error).encode("utf-8", "replace").decode("utf-8")])
+            answer = encode([False, reason_of(error)])
         rights = b"".join(fd.to_bytes(4, _BYTE_ORDER) for fd in fds)
         sock.sendmsg([answer], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if fds else [])
     finally:

@@ -35,8 +35,9 @@ class HalfMadeError(Exception):
 
 
 def reason_of(error: "Exception") -> "str":
-    """Say what went wrong, for people."""
-    return str(error.args[-1] if error.args else error) or type(error).__name__
+    """Say what went wrong, as text that can travel."""
+    text = str(error.args[-1] if error.args else error) or type(error).__name__
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def make(wanted: "Dict[str, Any]", marks: "Optional[List[Any]]") -> "Tuple[Any, List[int]]":
@@ -119,12 +120,18 @@ def program_of(name: "bytes", folder: "bytes") -> "bytes":
     return bytes(found)
 
 
-def widen(view: "View", pairs: "List[Any]") -> "List[Any]":
-    """Show more, in a child; gives the mount points that were made. Raises OSError, UnsuitableError."""
+def widen(view: "View", pairs: "List[Any]") -> "Dict[str, Any]":
+    """Show more, in a child; gives why not (``refused``, or None) and the mount points that were ``made``. Raises OSError."""
+    from afield.agent.ground import Ground
     from afield.agent.twin import show_more
 
     user = view.namespaces[:2] if len(view.namespaces) == 3 else view.namespaces
     kinds = (namespaces.NEW_USER, namespaces.NEW_MOUNTS) if len(user) == 2 else (namespaces.NEW_MOUNTS,)
     for fd, kind in zip(user, kinds):
         namespaces.enter(fd, kind)
-    return show_more(pairs)
+    ground, refused = Ground(), None
+    try:
+        show_more(pairs, ground)
+    except Exception as error:
+        refused = reason_of(error)
+    return {"refused": refused, "made": [list(made) for made in ground.made]}
