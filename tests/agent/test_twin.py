@@ -132,6 +132,32 @@ def test_folder_that_is_missing_is_made_only_when_asked(place, local):
     assert agent.call("view", folders=[[there, local]], make=False)["view"]
 
 
+def test_nothing_is_left_of_a_view_that_could_not_be_made(place, local):
+    agent, there, _ = place
+    in_the_way = os.path.join(there, b".afield")
+    with open(in_the_way, "w"):
+        pass
+    with pytest.raises(NoView, match="no view can be made there"):
+        agent.call("view", folders=[[there, local]], env=b"/usr/bin/python3")
+    assert not os.path.exists(os.path.dirname(local))
+    os.unlink(in_the_way)
+    view = agent.call("view", folders=[[there, local]], env=b"/usr/bin/python3")
+    assert in_view(agent, view, "true", cwd=local).status == 0
+
+
+def test_nothing_is_left_of_more_that_could_not_be_shown(place, local, home):
+    agent, there, _ = place
+    view = agent.call("view", folders=[[there, local]])
+    file = os.path.join(os.fsencode(home), b"file")
+    with open(file, "w"):
+        pass
+    helpers = os.path.dirname(local) + b"/helpers"
+    with pytest.raises(NoView, match="cannot be shown there"):
+        agent.call("view-bind", view=view["view"], binds=[[there, helpers], [file, there]])
+    # What goes with the last who uses it, the fixture looks at.
+    assert in_view(agent, view, "true", cwd=local).status == 0
+
+
 def test_git_keeps_off_the_environment(home, local, start):
     """Asked what it would do: what it removed here would be the environment of a real Python."""
     python = made_venv(os.path.join(home, "ml"), "/usr/bin/python3", "--without-pip")

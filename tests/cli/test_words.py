@@ -72,11 +72,19 @@ def test_outside_a_project_the_way_in_is_named(words, tmp_path, monkeypatch, cap
 
 
 @pytest.mark.parametrize(
-    "words", [["tree", "-L", "0"], ["history", "-n", "x"], ["diff", "-U", "-1"], ["forward", "--stop", "a"]]
+    "words",
+    [
+        ["tree", "-L", "0"],
+        ["history", "-n", "x"],
+        ["history", "-n", "9" * 20],
+        ["logs", "j", "-n", "1.5"],
+        ["diff", "-U", "-1"],
+        ["forward", "--stop", "a"],
+    ],
 )
 def test_a_number_that_cannot_be_is_told_in_words(words, capsys):
     assert main(words) == 2
-    assert f"or more, got {words[-1]!r}" in capsys.readouterr().err
+    assert f"to 1000000000, got {words[-1]!r}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["top", "--interval", "nan"], ["stop", "j", "--grace", "soon"]])

@@ -1,5 +1,6 @@
 """Projects through the daemon over local://: up, live sync around runs, what a killed daemon leaves, clean."""
 
+import glob
 import os
 import shutil
 import signal
@@ -108,6 +109,22 @@ def test_a_large_first_upload_asks_first(sandbox):
     assert read(os.path.join(sandbox.place, "work", "proj"), "big/data.bin") == "x" * 1000
 
 
+@pytest.mark.parametrize("limit", ["sync.ask-above = 999", "sync.ask-above-files = 2"])
+def test_what_was_agreed_on_and_is_lost_makes_a_large_upload_a_first_one_again(sandbox, limit):
+    here = sandbox.project(extra=f"{limit}\n")
+    with sandbox.connect() as client:
+        client.request("up", {"project": here}, timeout=60)
+        client.request("down", {"project": here})
+        (store,) = glob.glob(os.path.join(sandbox.state, "sync", "*.sqlite"))
+        os.truncate(store, 0)
+        for name in "abc":
+            write(here, f"big/{name}", "x" * 400)
+        with pytest.raises(NeedsConfirmation, match=r"3 files, 1\.2 kB"):
+            client.request("up", {"project": here}, timeout=60)
+        client.request("up", {"project": here, "confirm": 2000}, timeout=60)
+    assert len(os.listdir(os.path.join(sandbox.place, "work", "proj", "big"))) == 3
+
+
 def test_a_project_whose_folder_was_renamed_comes_up_in_its_new_place(up):
     moved = up.here + "-renamed"
     os.rename(up.here, moved)
@@ -151,7 +168,6 @@ def told_of(up, client):
 def test_settings_of_the_sync_that_change_while_it_is_up_hold_after_down_and_up(up):
     with up.connect() as client:
         settings(up, '\n[sync]\nmode = "push"\n')
-        client.request("sync", up.args)
         assert "afield down" in told_of(up, client)["problems"][0]
         client.request("down", up.args)
         client.request("up", up.args, timeout=60)
@@ -183,8 +199,9 @@ def test_settings_that_are_changed_back_while_it_is_up_are_no_problem_any_more(u
         before = settings(up, '\n[sync]\nmode = "push"\n')
         client.request("sync", up.args)
         assert told_of(up, client)["problems"]
+        write(up.here, "afield.toml", "half = [")
+        assert told_of(up, client)["problems"]
         write(up.here, "afield.toml", before)
-        client.request("sync", up.args)
         assert told_of(up, client)["problems"] == []
 
 

@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from afield.daemon import near_ports, run_ports, venvs
+from afield.daemon.around import Around
+from afield.daemon.mapping import Target
 from afield.daemon.run_ports import RunPorts, SharedPorts
 from afield.daemon.run_wire import RunRequest
 from afield.errors import PortError
@@ -109,6 +111,51 @@ def test_a_number_that_is_being_given_back_is_waited_for():
         await back
 
     asyncio.run(scenario())
+
+
+def test_a_run_that_gives_up_while_a_port_is_prepared_leaves_nothing():
+    async def scenario():
+        log, free = [], asyncio.Event()
+        free.set()
+        ports = SharedPorts(lambda port, reverse: Taken(port, log, free))
+        assert await ports.take(2222, "a", reverse=False)
+        back = asyncio.ensure_future(ports.give_back(2222, "a", reverse=False))
+        await asyncio.sleep(0)
+        given_up = asyncio.ensure_future(ports.take(2222, "b", reverse=False))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.wait({given_up})
+        assert await ports.take(2222, "c", reverse=False)
+        await ports.give_back(2222, "c", reverse=False)
+        assert log == [("start", 2222), ("stop", 2222)] * 3
+        await back
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_a_program_that_is_started_anew_holds_its_ports_once():
+    class Way:
+        async def show(self, pairs):
+            return pairs
+
+    class Base:
+        way = Way()
+
+    async def scenario():
+        log = []
+        base = Base()
+        base.place = type("Place", (), {"run_ports": SharedPorts(lambda port, reverse: Forward(port, log))})()
+        around = Around()
+        around._near = {2222}
+        target = Target((b"/here",), b"/there", None, {}, ())
+        await around.before(base, target)
+        await around.before(base, target)
+        around.close()
+        while len(log) < 2:
+            await asyncio.sleep(0)
+        assert log == [("start", 2222), ("stop", 2222)]
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
 
 
 def test_a_number_that_was_taken_is_reached_when_it_is_free(monkeypatch):

@@ -14,9 +14,10 @@ from pythons import python2
 from afield.deploy import starter
 from afield.deploy.bundle import BOOT, build, pack
 from afield.deploy.reply import ReplyReader, is_wrong_hash
-from afield.deploy.starter import explain_refusal, quote_for_login_shell, render
+from afield.deploy.starter import quote_for_login_shell, render
 from afield.errors import InternalError, PythonTooOld, UsageError
 from afield.testing.agent import AgentDriver
+from afield.transports.explain import explain_start
 
 ROOT = os.getuid() == 0
 SHELLS = [
@@ -162,8 +163,7 @@ def test_python_2_says_that_it_is_too_old(options):
 @pytest.mark.skipif(python2() is None, reason="no Python 2 on this machine")
 def test_refusal_of_the_options_is_recognised():
     done = subprocess.run([python2(), "-I", "-S", "-c", render(build())], capture_output=True, text=True, check=False)
-    assert isinstance(explain_refusal(done.stderr), PythonTooOld)
-    assert explain_refusal("bash: python3: command not found") is None
+    assert isinstance(explain_start("ssh://old", done.returncode, done.stderr, ""), PythonTooOld)
 
 
 # the cache

@@ -18,6 +18,17 @@ def test_ours_goes(files):
     assert (files.root / "base/bin/python3.11").exists()
 
 
+def test_the_last_of_ours_takes_its_empty_folder_along(files):
+    first, last = (files.venv(f"home/me/.local/share/afield/envs/{name}") for name in ("a", "b"))
+    take(files, first)
+    assert last.exists()
+    other = files.venv("home/me/envs/mine")
+    take(files, other, foreign=True)
+    assert other.parent.exists()
+    take(files, last)
+    assert os.listdir(files.root / "home/me/.local/share") == []
+
+
 def test_ours_goes_also_when_its_making_was_cut_off(files):
     assert take(files, files.folder("home/me/.local/share/afield/envs/half"))["removed"]
 

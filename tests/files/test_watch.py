@@ -1,5 +1,6 @@
 """Changes are told with what stands there now; nothing is lost in bursts, new folders, overflows or polling."""
 
+import errno
 import os
 import shutil
 import statistics
@@ -7,7 +8,7 @@ import time
 
 import pytest
 
-from afield.files import looking, service
+from afield.files import looking, polling, service
 from afield.files.pending import LONGEST_STEP
 from afield.files.roots import Root
 from afield.files.rules import Rules
@@ -225,6 +226,50 @@ def test_many_ignore_files_do_not_take_more_than_half_of_the_time(root):
         watch.restarted = (now, 3.0)
         watch.done(b"d/.gitignore", None)
         assert (watch.sees_all, watch.deadline()) == (False, now + 3.0)
+    finally:
+        watch.close()
+
+
+class Unheard:
+    """What tells of changes, where it cannot be had (``base`` None) or has no room for a folder."""
+
+    fd = -1
+
+    def __init__(self, base):
+        self.watches = {}
+
+    def add(self, path):
+        if path:
+            raise OSError(errno.ENOSPC, "no room")
+        self.watches[path] = 1
+
+    def read(self):
+        return ()
+
+    def catch_up(self, folder):
+        return ()
+
+    def close(self):
+        pass
+
+
+def refuse(base):
+    raise OSError(errno.EMFILE, "no descriptor")
+
+
+@pytest.mark.parametrize(("new_events", "mode"), [(refuse, "polling"), (Unheard, "both")])
+def test_a_folder_that_nothing_tells_of_is_looked_at_in_every_barrier(root, new_events, mode, monkeypatch):
+    monkeypatch.setattr(polling, "SHARE", float("inf"))  # no folder has its turn
+    os.makedirs(root + b"/d")
+    watch = Watch(Root(root), Rules, new_events=new_events)
+    try:
+        assert watch.mode == mode
+        for _ in watch.start(Task(1)):
+            pass
+        list(watch.run(Task(1), everything=True))
+        write(root + b"/d/f")
+        told = [value["paths"] for event in watch.run(Task(1), everything=True) if event for value in [event[1]]]
+        assert told == [[b"d/f"]]
     finally:
         watch.close()
 

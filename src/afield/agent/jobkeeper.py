@@ -87,7 +87,7 @@ class JobKeeper:
         self._save()
         if self._view is not None:
             self._view.held = None  # the agent's
-            self._view.hold(os.path.join(os.path.dirname(self.base), "views"))
+            self._view.hold(self.base)
         self._wait()
         self.loop.run()
         if self._view is not None:

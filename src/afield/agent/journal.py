@@ -184,11 +184,6 @@ class Journal:
                 head.length -= count
                 return
 
-    @property
-    def unconsumed(self) -> "bool":
-        """Whether something is kept at all."""
-        return bool(self._sent) or bool(self._waiting)
-
     def rewind(self, out: "int", err: "int") -> "None":
         """Begin again for a client that has out and err bytes. Raises ProtocolError when that is impossible."""
         wanted = (out, err)

@@ -75,7 +75,6 @@ class Loop:
         self._timers: "List[Tuple[float, int, Timer]]" = []
         self._serial = 0
         self._running = True
-        self._signalled = False
         if hasattr(select, "epoll"):
             self.poll: "Any" = select.epoll()
             self._scale = 1.0

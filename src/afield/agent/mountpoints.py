@@ -10,16 +10,14 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable, List, Tuple
+    from typing import Iterable, List, Tuple
 
 TRIES = 5
 
 
-def folder_of(info: "Any") -> "str":
-    """Give the folder of the lock files; ``info`` is the agent's."""
-    from afield.agent import jobdir
-
-    return os.path.join(os.path.dirname(jobdir.root(info)), "views")
+def folder_beside(jobs: "str") -> "str":
+    """Give the folder of the lock files; ``jobs``: that of the jobs."""
+    return os.path.join(os.path.dirname(jobs), "views")
 
 
 class Held:

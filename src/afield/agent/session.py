@@ -211,25 +211,17 @@ class Session:
 
     def abandon(self) -> "None":
         """Give the session up: the client said goodbye through a fault, or was away too long."""
-        if self.over:
-            return
-        self.over = True
-        self.near = False
-        for channel in list(self.channels.values()):
-            channel.open = False
-            channel.service.abandoned()
-        self.channels.clear()
-        self.keeper.session_over(self)
+        self._end(lambda service: service.abandoned())
 
-    def _end(self) -> "None":
-        """Close everything: the client said that it will not come back."""
+    def _end(self, tell: "Callable[[Service], Any]") -> "None":
+        """Close everything, and tell the service of each stream why."""
         if self.over:
             return
         self.over = True
         self.near = False
         for channel in list(self.channels.values()):
             channel.open = False
-            channel.service.closed()
+            tell(channel.service)
         self.channels.clear()
         self.keeper.session_over(self)
 
@@ -309,4 +301,4 @@ class Session:
 
     def _on_bye(self, event: "Any") -> "None":
         self.said_bye = True
-        self._end()
+        self._end(lambda service: service.closed())

@@ -180,9 +180,8 @@ def found_itself(at: "bytes") -> "Dict[str, bytes]":
     return {"executable": words[0], "prefix": words[1], "base": words[2]}
 
 
-def show_more(pairs: "Pairs") -> "List[Any]":
-    """Show files and folders in the view that this process has entered; give the mount points that it made. Raises UnsuitableError, OSError."""
-    ground = Ground()
+def show_more(pairs: "Pairs", ground: "Ground") -> "None":
+    """Show files and folders in the view that this process has entered; ``ground`` keeps what it makes. Raises UnsuitableError, OSError."""
     for there, shown in pairs:
         if not os.path.exists(there):
             raise UnsuitableError("%s does not exist there" % os.fsdecode(there))
@@ -190,7 +189,6 @@ def show_more(pairs: "Pairs") -> "List[Any]":
     twin = Twin((), None, pairs)
     twin.ground = ground
     twin.show()
-    return [list(made) for made in ground.made]
 
 
 def _moves_along(path: "bytes", folders: "Pairs") -> "bool":

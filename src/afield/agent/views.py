@@ -10,13 +10,13 @@ place is made anew. What must not go in: what a view looks like (twin, standin, 
 import _socket
 import os
 
-from afield.agent import namespaces
+from afield.agent import jobdir, namespaces
 from afield.agent.helpers import in_child, leave_agent
 from afield.agent.loop import READ
-from afield.agent.mountpoints import Held, folder_of
+from afield.agent.mountpoints import Held, folder_beside
 from afield.agent.pumps import close_quietly
 from afield.agent.signals import c_signal
-from afield.agent.viewwork import make, mark_of, widen
+from afield.agent.viewwork import make, mark_of, reason_of, widen
 from afield.errors import AfieldError, NoSuchView, NoView, ProtocolError
 from afield.wire.values import decode, encode
 
@@ -69,10 +69,10 @@ class View:
         gone = gone or (self.on_disk and not os.path.exists(self.told["python"]))
         return not gone and [mark_of(folder) for folder, _ in self.folders] == self.marks[: len(self.folders)]
 
-    def hold(self, folder: "str") -> "None":
-        """Count this process in as a user of the mount points."""
+    def hold(self, jobs: "str") -> "None":
+        """Count this process in as a user of the mount points; ``jobs``: the folder of the jobs."""
         if self.held is None:
-            self.held = Held(folder, self.folders[0][1])
+            self.held = Held(folder_beside(jobs), self.folders[0][1])
         if self.held.hold(self.made):
             self.made = []
 
@@ -168,6 +168,9 @@ class Views:
         answer = None
         if failure is None and told.get("missing") is not None:
             failure = NoView("%s is not there" % os.fsdecode(told["missing"]), missing=True)
+        elif failure is None and told.get("refused") is not None:
+            failure = NoView("no view can be made there: %s" % told["refused"])
+            self._take_back(told["shown"], told["made"])
         if failure is None:
             if told.get("same"):
                 view = self._views[name] = self._views.pop(name)  # the youngest
@@ -175,13 +178,20 @@ class Views:
                 old = self._views.pop(name, None)
                 told["told"]["view"] = name
                 view = self._views[name] = View(told["told"], told["kept"], fds)
-                view.hold(folder_of(self._keeper.info))
+                view.hold(jobdir.root(self._keeper.info))
                 if old is not None:
                     old.close()
             answer = view.told
             self._shed()
         for done in maker.waiting:
             done(answer, failure)
+
+    def _take_back(self, shown: "bytes", made: "List[Any]") -> "None":
+        """Remove the mount points of a view that was not made; another one that is being made may stand on them."""
+        if made and not self._making:
+            held = Held(folder_beside(jobdir.root(self._keeper.info)), shown)
+            held.hold(made)
+            held.release()
 
     def _shed(self) -> "None":
         idle = [name for name, view in self._views.items() if not view.running]
@@ -200,12 +210,14 @@ class Views:
             return
 
         def bound(value: "Any", failure: "str") -> "None":
-            if failure:
-                done(None, NoView("this cannot be shown there: %s" % failure.partition(": ")[2]))
+            why = failure or value["refused"] or ("" if view.namespaces else "the view was closed meanwhile")
+            if why:
+                self._take_back(view.folders[0][1], [] if failure else value["made"])
+                done(None, NoView("this cannot be shown there: %s" % why))
                 return
             view.bound.update({pair: marks[pair] for pair in pairs})
-            view.made += [tuple(made) for made in value]
-            view.hold(folder_of(self._keeper.info))
+            view.made += [tuple(made) for made in value["made"]]
+            view.hold(jobdir.root(self._keeper.info))
             done({"bound": len(pairs)}, None)
 
         in_child(self._keeper, lambda: widen(view, pairs), bound, LIMIT, keep=view.namespaces)
@@ -293,6 +305,9 @@ class Maker:
 
     def _end(self, value: "Any", fds: "List[int]", failure: "str") -> "None":
         self.cancel()
+        if failure:
+            close_quietly(*fds)
+            fds = []
         self._done(value, fds, NoView("no view can be made there: %s" % failure) if failure else None)
 
     def cancel(self) -> "None":
@@ -317,8 +332,7 @@ def _make_and_tell(work: "Callable[[], Tuple[Any, List[int]]]", sock: "Any") -> 
             value, fds = work()
             answer = encode([True, value])
         except Exception as error:
-            text = str(error.args[-1] if error.args else error) or type(error).__name__
-            answer = encode([False, text.encode("utf-8", "replace").decode("utf-8")])
+            answer = encode([False, reason_of(error)])
         rights = b"".join(fd.to_bytes(4, _BYTE_ORDER) for fd in fds)
         sock.sendmsg([answer], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if fds else [])
     finally:

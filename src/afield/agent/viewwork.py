@@ -26,12 +26,25 @@ def mark_of(path: "bytes") -> "List[int]":
     return [status.st_dev, status.st_ino]
 
 
+class HalfMadeError(Exception):
+    """A view could not be made; ``made``: the mount points that were, which somebody outside of it must remove."""
+
+    def __init__(self, why: "str", made: "List[Tuple[bytes, bytes]]") -> "None":
+        super().__init__(why)
+        self.made = made
+
+
+def reason_of(error: "Exception") -> "str":
+    """Say what went wrong, as text that can travel."""
+    text = str(error.args[-1] if error.args else error) or type(error).__name__
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def make(wanted: "Dict[str, Any]", marks: "Optional[List[Any]]") -> "Tuple[Any, List[int]]":
     """Make a view, or tell that the one with these marks is as it should be. Raises what says why not."""
     from time import monotonic
 
     from afield.agent import standin
-    from afield.agent.twin import Twin
 
     begin = monotonic()
     for there, _ in wanted["folders"]:
@@ -45,19 +58,11 @@ def make(wanted: "Dict[str, Any]", marks: "Optional[List[Any]]") -> "Tuple[Any, 
     stands = not wanted["disk"] or os.path.exists(wanted["folders"][0][1] + STANDIN_PYTHON)
     if marks == now and stands:
         return {"same": True}, []
-    found: "Optional[Dict[str, bytes]]" = None
-    if wanted["disk"] and env is not None:
-        # The project is where it should be shown already.
-        from afield.agent import ondisk
-
-        found, commands = ondisk.build(wanted["folders"][0][1], env)
-        fds, made = [], []
-    else:
-        twin = Twin(wanted["folders"], env, wanted["binds"])
-        twin.plan()
-        twin.build()
-        found, commands = twin.check() if env is not None else None, twin.commands
-        fds, made = list(twin.descriptors), twin.ground.made
+    try:
+        found, commands, fds, made = put_up(wanted, env)
+    except HalfMadeError as error:
+        made = [list(pair) for pair in error.made]
+        return {"refused": str(error), "shown": wanted["folders"][0][1], "made": made}, []
     if commands is not None:
         fds.append(os.open(commands.shown, os.O_RDONLY | os.O_CLOEXEC))
     told: "Dict[str, Any]" = {"python": None, "version": None, "prefix": None, "real": None}
@@ -74,6 +79,28 @@ def make(wanted: "Dict[str, Any]", marks: "Optional[List[Any]]") -> "Tuple[Any, 
         "disk": wanted["disk"],
     }
     return {"told": told, "kept": kept}, fds
+
+
+def put_up(wanted: "Dict[str, Any]", env: "Optional[Dict[str, Any]]") -> "Tuple[Any, Any, List[int], List[Any]]":
+    """Mount or build it; gives what its interpreter told, its commands, its namespaces, the mount points that were made.
+
+    Raises HalfMadeError, and what says why not.
+    """
+    if wanted["disk"] and env is not None:
+        # The project is where it should be shown already.
+        from afield.agent import ondisk
+
+        found, commands = ondisk.build(wanted["folders"][0][1], env)
+        return found, commands, [], []
+    from afield.agent.twin import Twin
+
+    twin = Twin(wanted["folders"], env, wanted["binds"])
+    twin.plan()
+    try:
+        twin.build()
+        return twin.check() if env is not None else None, twin.commands, list(twin.descriptors), twin.ground.made
+    except Exception as error:
+        raise HalfMadeError(reason_of(error), twin.ground.made) from error
 
 
 def program_of(name: "bytes", folder: "bytes") -> "bytes":
@@ -93,8 +120,9 @@ def program_of(name: "bytes", folder: "bytes") -> "bytes":
     return bytes(found)
 
 
-def widen(view: "View", pairs: "List[Any]") -> "List[Any]":
-    """Show more, in a child; gives the mount points that were made. Raises OSError, UnsuitableError."""
+def widen(view: "View", pairs: "List[Any]") -> "Dict[str, Any]":
+    """Show more, in a child; gives why not (``refused``, or None) and the mount points that were ``made``. Raises OSError."""
+    from afield.agent.ground import Ground
     from afield.agent.twin import show_more
 
     user = view.namespaces[:2] if len(view.namespaces) == 3 else view.namespaces
@@ -104,4 +132,9 @@ def widen(view: "View", pairs: "List[Any]") -> "List[Any]":
     for pair in pairs:
         if pair in view.bound:  # a folder that is no more; nothing can be mounted over it
             namespaces.unmount(pair[1])
-    return show_more(pairs)
+    ground, refused = Ground(), None
+    try:
+        show_more(pairs, ground)
+    except Exception as error:
+        refused = reason_of(error)
+    return {"refused": refused, "made": [list(made) for made in ground.made]}

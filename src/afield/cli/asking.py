@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-from afield.errors import ConfigError
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
@@ -36,11 +34,7 @@ def root_of(args: argparse.Namespace) -> str:
     name = getattr(args, "folder", None)
     if not name:
         return project.folder
-    for folder in project.machine(machine).folders:
-        if folder.name == name:
-            return os.path.realpath(folder.here)
-    known = ", ".join(folder.name for folder in project.machine(machine).folders)
-    raise ConfigError(f"no folder {name!r} in afield.toml (known: {known or 'none'})", hint="see: afield config")
+    return os.path.realpath(project.machine(machine).further(name).here)
 
 
 def ask(verb: str, args: argparse.Namespace, terminal: Terminal, *, want: Want | None = None, **fields: Any) -> Any:

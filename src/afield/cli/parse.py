@@ -7,7 +7,7 @@ import importlib
 import shlex
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from afield.cli.terminal import Terminal, printable
 
@@ -95,6 +95,10 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
     )
 
 
+# A number that is larger is a slip, and databases and wires have an end.
+MOST: Final = 10**9
+
+
 def whole(least: int) -> Callable[[str], int]:
     """Give the type of an argument that is a whole number, at least so large."""
 
@@ -103,8 +107,8 @@ def whole(least: int) -> Callable[[str], int]:
             number = int(text)
         except ValueError:
             number = least - 1
-        if number < least:
-            raise argparse.ArgumentTypeError(f"expected a whole number, {least} or more, got {text!r}")
+        if not least <= number <= MOST:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {MOST}, got {text!r:.60}")
         return number
 
     return parse
@@ -116,8 +120,8 @@ def seconds(text: str) -> float:
         number = float(text)
     except ValueError:
         number = -1.0
-    if not 0 <= number < 1e9:
-        raise argparse.ArgumentTypeError(f"expected a number of seconds, got {text!r}")
+    if not 0 <= number <= MOST:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds, got {text!r:.60}")
     return number
 
 

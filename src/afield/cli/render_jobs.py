@@ -8,7 +8,6 @@ from afield.cli.render import plural, size, table
 from afield.cli.render_status import ago
 from afield.cli.terminal import colour, one_line, printable
 
-LIVE = ("starting", "waiting", "running")
 _COMMAND = 60
 
 

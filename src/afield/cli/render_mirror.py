@@ -16,9 +16,9 @@ def synced_text(done: dict[str, Any]) -> str:
     what = f"Python {done['python']} of {done['prefix']}"
     if not done["changed"] and not done["removed"]:
         return f"{what}: nothing changed, {plural(done['files'], 'file')} here ({done['seconds']:.1f} s)"
-    parts = [f"{done['changed']} packages and modules came or changed", f"{done['removed']} went"]
     return (
-        f"{what}: {parts[0]}, {parts[1]}; {plural(done['files'], 'file')} here, {amount(done['bytes'])}\n"
+        f"{what}: {done['changed']} packages and modules came or changed, {done['removed']} went; "
+        f"{plural(done['files'], 'file')} here, {amount(done['bytes'])}\n"
         f"fetched {plural(done['fetched'], 'file')}, {amount(done['fetched_bytes'])}; the rest was here already ({done['seconds']:.1f} s)"
     )
 

@@ -159,7 +159,7 @@ def _sync(sync: dict[str, Any]) -> list[str]:
 
 def _patterns(rules: list[list[str]]) -> str:
     named = [f"{name} {pattern}" for name, pattern in rules[:3]]
-    more = f" and {len(rules) - 3} more patterns" if len(rules) > 3 else ""
+    more = f" and {len(rules) - 3} more" if len(rules) > 3 else ""
     return f" ({', '.join(named)}{more})" if rules else ""
 
 
@@ -176,7 +176,7 @@ def _problems(problems: list[Any]) -> list[str]:
         if isinstance(problem, dict) and problem.get("hint"):
             lines.append(f"           hint: {printable(str(problem['hint']))}")
     if len(problems) > 10:
-        lines.append(f"           and {len(problems) - 10} more problems")
+        lines.append(f"           and {len(problems) - 10} more")
     return lines
 
 

@@ -10,12 +10,16 @@ import json as json_module
 import os
 import sys
 
+from afield.control.text import printable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from afield.cli.progress import Progress
     from afield.errors import AfieldError
+
+__all__ = ["Terminal", "colour", "one_line", "printable", "report"]
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
 
@@ -33,18 +37,6 @@ def report(error: AfieldError) -> None:
     sys.stderr.write(colour("afield: ", "red", sys.stderr) + printable(error.text) + "\n")
     if error.hint:
         sys.stderr.write(colour("hint: ", "yellow", sys.stderr) + printable(error.hint) + "\n")
-
-
-def printable(text: str) -> str:
-    """Give text without control characters (a hostile name must not drive the terminal); line breaks stay."""
-    return "".join(
-        c
-        if c in "\n\t" or (c.isprintable() and not "\ud800" <= c <= "\udfff")
-        else f"\\x{ord(c) - 0xDC00:02x}"
-        if "\udc80" <= c <= "\udcff"  # a byte of a name that is not UTF-8 (PEP 383)
-        else c.encode("unicode_escape", "backslashreplace").decode()
-        for c in text
-    )
 
 
 def one_line(text: str) -> str:

@@ -53,6 +53,14 @@ class Machine:
     folders: tuple[Folder, ...] = ()
     origin: dict[str, str] = field(default_factory=dict)
 
+    def further(self, name: str) -> Folder:
+        """Give a further folder of the project. Raises ConfigError."""
+        for each in self.folders:
+            if each.name == name:
+                return each
+        known = ", ".join(each.name for each in self.folders) or "none"
+        raise ConfigError(f"no folder {name!r} in {FILE} (known: {known})", hint="see: afield config")
+
 
 @dataclass(frozen=True)
 class Project:

@@ -108,7 +108,6 @@ FOLDER_SETTINGS: Final = (
         if each.section == "sync" and each.name in ("mode", "pull", "push", "two-way", "keep-there", "ignore")
     ),
 )
-BY_KEY: Final = {setting.key: setting for setting in SETTINGS}
 SECTIONS: Final = tuple(dict.fromkeys(setting.section for setting in SETTINGS if setting.section))
 
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]?)(i?)[bB]?\s*\Z")

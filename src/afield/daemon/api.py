@@ -57,6 +57,7 @@ async def hello(daemon: Daemon, ask: Ask, args: Args) -> Any:
 async def status(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Give the whole state as it is now."""
     del ask
+    daemon.projects.reread()
     await daemon.projects.prune()
     await api_link.footprint(daemon)
     refresh(daemon)

@@ -20,15 +20,15 @@ async def why(daemon: Daemon, ask: Ask, args: Args) -> Any:
     session = daemon.projects.need(target, args["folder"])
     await target.place.ready(ask)
     told = await syncs.why(session, path_of(args["path"]))
-    rules = folders.rules_of(target.machine, args["folder"] or folders.OWN)
-    return {**told, "rules": {side: syncs.with_place(rules, rule) for side, rule in told["rules"].items()}}
+    rules = folders.rules_of(target.machine, args["folder"])
+    return {**told, "rules": {side: syncs.with_setting(rules, rule) for side, rule in told["rules"].items()}}
 
 
 async def ignored(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Say which rule leaves a path out, or name the biggest things that are left out. Needs neither link nor sync."""
     del ask
     target = daemon.projects.get(args["project"], args["machine"])
-    folders.check_name(target.machine, args["folder"] or folders.OWN)
+    folders.check_name(target.machine, args["folder"])
     # A place that nobody has reached yet has no known home: what lies in another folder there is then not told apart.
     parts = folders.parts_of(target.folder, target.machine, target.place.home_nowait() or b"~")
     part = next(each for each in parts if each.name == (args["folder"] or folders.OWN))
@@ -38,11 +38,11 @@ async def ignored(daemon: Daemon, ask: Ask, args: Args) -> Any:
         if args["path"]:
             path = path_of(args["path"])
             found = await worker.request("explain", {**request, "path": path})
-            return {"path": path, **syncs.with_place(part.rules, found)}
+            return {"path": path, **syncs.with_setting(part.rules, found)}
         found, done = await worker.collect("left-out", request)
     names = ("path", "files", "bytes", "rule", "source", "line")
     rows = [dict(zip(names, row, strict=True)) for some in found for row in some]
-    return {**done, "rows": [syncs.with_place(part.rules, row) for row in rows]}
+    return {**done, "rows": [syncs.with_setting(part.rules, row) for row in rows]}
 
 
 async def compare(daemon: Daemon, ask: Ask, args: Args) -> Any:

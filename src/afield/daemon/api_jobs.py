@@ -17,6 +17,7 @@ from afield.daemon.run_wire import RunRequest
 from afield.errors import AfieldError, LinkError, NoSuchProcess, NoSuchView, UsageError
 
 if TYPE_CHECKING:
+    from afield.daemon import activation
     from afield.daemon.conversation import Ask
     from afield.daemon.core import Daemon
     from afield.daemon.target import Target
@@ -98,25 +99,25 @@ async def job_start(daemon: Daemon, ask: Ask, args: Args) -> Any:
         await target.environment.resolve()
     if state == "barrier":
         await target.barrier("here")
+    project = {"project": await target.there(), "origin": f"{socket.gethostname()}:{target.folder}"}
+    wish = {**_wish(args), **project, "after": [job["id"] for job in after]}
+    process = await _process(target, request, active)
+    try:
+        job = await target.place.connection.call("job-start", {**wish, "process": process}, timeout=_SLOW)
+    except NoSuchView:
+        target.way.forget()
+        process = await _process(target, request, active)
+        job = await target.place.connection.call("job-start", {**wish, "process": process}, timeout=_SLOW)
+    daemon.job_watch.look(target)
+    return {"ready": True, "job": plain(job)}
 
-    async def process() -> dict[str, object]:
-        home = await target.place.home()
-        if target.way.pending:
-            await target.way.resolve()
-        there = beginning.aim(target, request)
-        if active is not None:
-            other = await target.way.target_in(active, target.mapping_target().at_home(home))
-            there = beginning.named_as_here(request, other)
-        return _process(mapping.plan(request, there.at_home(home)))
 
-    wish = {
-        "process": await process(),
-        "words": [*([b"python"] if request.mode == "python" else []), *request.argv],
+def _wish(args: Args) -> dict[str, Any]:
+    words = [os.fsencode(word) for word in args["argv"]]
+    return {
+        "words": [b"python", *words] if args["mode"] == "python" else words,
         "name": args["name"] or "",
-        "project": await target.there(),
-        "origin": f"{socket.gethostname()}:{target.folder}",
         "limit": args["limit"] or 0,
-        "after": [job["id"] for job in after],
         "after_any": args["after_any"],
         "gpus": args["gpus"] or 0,
         "gpu_wait": args["gpu_wait"],
@@ -125,13 +126,6 @@ async def job_start(daemon: Daemon, ask: Ask, args: Args) -> Any:
         "desktop": args["notify"],
         "sync_back": args["sync_back"] or [],
     }
-    try:
-        job = await target.place.connection.call("job-start", wish, timeout=_SLOW)
-    except NoSuchView:
-        target.way.forget()
-        job = await target.place.connection.call("job-start", {**wish, "process": await process()}, timeout=_SLOW)
-    daemon.job_watch.look(target)
-    return {"ready": True, "job": plain(job)}
 
 
 def _request(args: Args) -> RunRequest:
@@ -143,8 +137,17 @@ def _request(args: Args) -> RunRequest:
     return RunRequest(args["mode"], b"", b"", "", cwd, flags, rows, cols, env.get(b"TERM", b""), argv, env)
 
 
-def _process(plan: mapping.Plan) -> dict[str, object]:
-    return {key: value for key, value in plan.header().items() if key != "do"}
+async def _process(target: Target, request: RunRequest, active: activation.Activation | None) -> dict[str, object]:
+    """Give the program as a run would start it, in the environment ``active`` when that is not the project's."""
+    home = await target.place.home()
+    if target.way.pending:
+        await target.way.resolve()
+    there = beginning.aim(target, request)
+    if active is not None:
+        other = await target.way.target_in(active, target.mapping_target().at_home(home))
+        there = beginning.named_as_here(request, other)
+    header = mapping.plan(request, there.at_home(home)).header()
+    return {key: value for key, value in header.items() if key != "do"}
 
 
 async def job_find(daemon: Daemon, ask: Ask, args: Args) -> Any:

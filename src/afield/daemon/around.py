@@ -40,7 +40,7 @@ class Around:
 
     async def before(self, base: Base, target: mapping.Target) -> mapping.Target:
         """Bring what was named; gives the target with where it is. Raises what goes wrong with it."""
-        if self._near:
+        if self._near and self._ports is None:  # not again for a program that is started anew, as in a view of its own
             self._ports = RunPorts(shared(base.place))
             await self._ports.reach(sorted(self._near))
         if (self._named or self._trees) and not self._brought:

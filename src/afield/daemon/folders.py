@@ -14,7 +14,7 @@ import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.daemon import syncs
-from afield.errors import AfieldError, ConfigError, GuardRefused
+from afield.errors import AfieldError, GuardRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -119,7 +119,7 @@ async def start(target: Target, ask: Ask | None, answers: syncs.Answers) -> dict
     done = []
     for name, session in sessions(target):
         with _named(name):
-            done.append(await syncs.start(session, target.machine, ask, answers, fresh=fresh[name]))
+            done.append(await syncs.start(session, ask, answers, fresh=fresh[name]))
     return add_up(done)
 
 
@@ -171,18 +171,14 @@ async def close(found: list[Any]) -> None:
     await asyncio.gather(*(syncs.close(session) for session in found))
 
 
-def check_name(machine: Machine, name: str) -> None:
+def check_name(machine: Machine, name: str | None) -> None:
     """Raise ConfigError when the machine has no folder of that name."""
-    known = [each.name for each in machine.folders]
-    if name and name not in known:
-        raise ConfigError(
-            f"no folder {name!r} in afield.toml (known: {', '.join(known) or 'none'})", hint="see: afield config"
-        )
+    rules_of(machine, name)
 
 
-def rules_of(machine: Machine, name: str) -> Machine | Folder:
-    """Give the sync settings of a folder that ``check_name`` knows."""
-    return next((each for each in machine.folders if each.name == name), machine)
+def rules_of(machine: Machine, name: str | None) -> Machine | Folder:
+    """Give the sync settings of a folder: of a further one, or of the project's own. Raises ConfigError."""
+    return machine.further(name) if name else machine
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ What must not go in: the sync itself (afield.sync), the login (places).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -102,11 +103,17 @@ class Projects:
         """Put the target's entry into the state."""
         self._state.put("projects", target.key, target.describe())
 
+    def reread(self) -> None:
+        """Take all settings as the files say now; one that is being edited counts when it is whole."""
+        for target in self.all():
+            with contextlib.suppress(NoProject, ConfigError):
+                self.get(target.folder, target.machine.name)
+
     async def prune(self) -> None:
         """Forget machines that no afield.toml names any more (an ``init`` that failed), unless something of them is up."""
         for target in self.all():
             link = target.place.connection
-            busy = target.session is not None or target.starting is not None or link.streams
+            busy = not target.at_rest or link.streams
             if busy or isinstance(link.state, link_state.Dialing) or _is_named(target):
                 continue
             del self._targets[target.folder, target.machine.name]
@@ -205,7 +212,7 @@ class Projects:
 
     def need(self, target: Target, folder: str | None = None) -> Any:
         """Give the live session, of the project's own folder or of another. Raises NotUp, ConfigError."""
-        folders.check_name(target.machine, folder or folders.OWN)
+        folders.check_name(target.machine, folder)
         if not target.live:
             raise NotUp(f"{target.folder} is not up on {target.machine.name}", hint="start it with: afield up")
         return dict(folders.sessions(target))[folder or folders.OWN]

@@ -38,18 +38,23 @@ class SharedPorts:
             return False  # what listens is our own end of the other way
         key = (port, reverse)
         if key not in self._held:
-            self._held[key] = (asyncio.ensure_future(self._start(port, until, reverse=reverse)), [])
-        starting, users = self._held[key]
+            # A kernel that is restarted listens on the numbers of the one before.
+            start = self._start(port, until, reverse=reverse, after=self._stopping.get(port))
+            self._held[key] = (asyncio.ensure_future(start), [])
+        held = starting, users = self._held[key]
         users.append(user)
-        started = await asyncio.shield(starting)
-        if started is None:
-            self._held.pop(key, None)
+        try:
+            started = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            self._leave(key, user)
+            raise
+        if started is None and self._held.get(key) is held:
+            del self._held[key]
         return started is not None
 
-    async def _start(self, port: int, until: float, *, reverse: bool) -> Any:
-        while (stopping := self._stopping.get(port)) is not None:
-            # A kernel that is restarted listens on the numbers of the one before.
-            await asyncio.wait({stopping})
+    async def _start(self, port: int, until: float, *, reverse: bool, after: asyncio.Future[Any] | None) -> Any:
+        if after is not None:
+            await asyncio.wait({after})
         forward = self._make(port, reverse)
         if until:
             forward.held_until = until
@@ -61,16 +66,26 @@ class SharedPorts:
 
     async def give_back(self, port: int, user: object, *, reverse: bool) -> None:
         """End a forward when user was the last."""
-        key = (port, reverse)
+        if (stopping := self._leave((port, reverse), user)) is not None:
+            await asyncio.shield(stopping)
+
+    def _leave(self, key: tuple[int, bool], user: object) -> asyncio.Future[Any] | None:
+        """Count user out; gives the end of the forward that begins when it was the last."""
         held = self._held.get(key)
         if held is None or user not in held[1]:
-            return
+            return None
         held[1].remove(user)
-        if not held[1]:
-            del self._held[key]
-            stopping = self._stopping[port] = asyncio.ensure_future(_stop(held[0]))
-            stopping.add_done_callback(lambda _: self._stopping.pop(port, None))
-            await asyncio.shield(stopping)
+        if held[1]:
+            return None
+        del self._held[key]
+        stopping = self._stopping[key[0]] = asyncio.ensure_future(_stop(held[0]))
+
+        def stopped(_: object) -> None:
+            if self._stopping.get(key[0]) is stopping:
+                del self._stopping[key[0]]
+
+        stopping.add_done_callback(stopped)
+        return stopping
 
 
 async def _stop(starting: asyncio.Future[Any]) -> None:

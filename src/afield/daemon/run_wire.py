@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from afield.control.text import printable
 from afield.errors import AfieldError, ProtocolError
 
 MAGIC = b"AFR1"
@@ -164,7 +165,8 @@ def ended(code: int) -> bytes:
 
 def refused(code: int, text: str, hint: str | None) -> bytes:
     """Give ``E``: what the client shows on stderr and ends with."""
-    body = bytes([code & 255]) + shown(f"{text}\nhint: {hint}" if hint else text)
+    # Made harmless here, since the client is too small to look.
+    body = bytes([code & 255]) + printable(f"{text}\nhint: {hint}" if hint else text).encode()
     return head(b"E", len(body)) + body
 
 
@@ -175,19 +177,6 @@ def refusal(error: AfieldError) -> bytes:
     return refused(code, text, error.hint)
 
 
-def shown(text: str) -> bytes:
-    """Give text as a terminal may see it, since the client is too small to look: control characters are escaped."""
-    if not text.replace("\n", "").isprintable():
-        text = "".join(c if c == "\n" or c.isprintable() else _escaped(c) for c in text)
-    return text.encode("utf-8")
-
-
-def _escaped(char: str) -> str:
-    # A byte of a name that is not UTF-8 (PEP 383), else a character.
-    byte = ord(char) - 0xDC00
-    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else char.encode("unicode_escape").decode("ascii")
-
-
 def not_ready() -> bytes:
     """Give ``U``."""
     return head(b"U", 0)
@@ -195,7 +184,7 @@ def not_ready() -> bytes:
 
 def notice(text: str) -> bytes:
     """Give ``n``."""
-    body = shown(text)
+    body = printable(text).encode()
     return head(b"n", len(body)) + body
 
 

@@ -78,6 +78,8 @@ def make(
         push=rules.push,
         two_way=rules.two_way,
         ignore=(*ignore_lines(rules), *left_out),
+        ask_bytes=machine.ask_above,
+        ask_files=machine.ask_above_files,
         limit=machine.limit,
         create_here=bool(part.name),
         # It says which commands are run here (`ssh`), so a place must not write it; and a pull would undo each edit of it.
@@ -99,7 +101,7 @@ def ignore_lines(rules: Machine | Folder) -> tuple[str, ...]:
     return (*rules.ignore, *rules.keep_there)
 
 
-def with_place(rules: Machine | Folder, rule: dict[str, Any]) -> dict[str, Any]:
+def with_setting(rules: Machine | Folder, rule: dict[str, Any]) -> dict[str, Any]:
     """Give a worker's answer with the setting that its rule stands in: a worker knows only all patterns in one list."""
     if rule.get("source") != "settings":
         return rule
@@ -146,12 +148,12 @@ async def ask_first(session: Any, path: str, machine: Machine, confirm: int | No
     return True
 
 
-async def start(session: Any, machine: Machine, ask: Ask | None, answers: Answers, *, fresh: bool) -> dict[str, Any]:
+async def start(session: Any, ask: Ask | None, answers: Answers, *, fresh: bool) -> dict[str, Any]:
     """Do the first sync and go live; gives what was done. ``fresh``: it was asked about already.
 
     Raises GuardRefused, RootReplaced (unless that was agreed to) and the like.
     """
-    allow = _ALL if fresh else max(answers.confirm or 0, machine.ask_above)
+    allow = _ALL if fresh else answers.confirm
     with telling(session, ask, "first sync"):
         await agreeing(session, lambda: session.start(allow=allow), agreed=answers.removals)
     return done_of(session)

@@ -81,15 +81,15 @@ class Way:
             connection.on_new_session.append(self.forget)
             self._listening = connection
         there, local = await target.there(), os.fsencode(target.folder)
-        name, missing = TRANSLATED, False
+        name, view, missing = TRANSLATED, None, False
         if wanted in (AUTO, TWIN):
-            name, missing = await self._make_view(there, local)
+            view, missing = await self._make_view(there, local)
+            name = TRANSLATED if view is None else TWIN
         if name == TRANSLATED != wanted and not missing:
             told = await connection.call("ways", {"there": there, "local": local}, timeout=SECONDS)
             self.reasons.update({each: str(told[each]["why"]) for each in (TWIN, SAME) if told[each]["why"]})
             if wanted in (AUTO, SAME) and self._look_at_same(told):
-                name = SAME
-                await self._make_stand_in(there, local)
+                name, view = SAME, await self._make_stand_in(there, local)
         if wanted not in (AUTO, name):
             raise NoView(
                 f"{target.machine.name} cannot run this project with way = {wanted!r}: {self.reasons.get(wanted, 'not possible')}",
@@ -97,30 +97,30 @@ class Way:
             )
         if self._mark is mark:  # else the settings changed meanwhile
             self._connection = None if missing else connection
-            self.name = name
+            self.name, self.view = name, view
 
     def _look_at_same(self, told: dict[str, Any]) -> bool:
         if not told["same"].get("is") and told["same"]["ok"]:
             self.reasons[SAME] = f'possible with folder = "{self._target.folder}" in afield.toml'
         return bool(told["same"].get("is"))
 
-    async def _make_stand_in(self, there: bytes, local: bytes) -> None:
-        """Without one the program runs with the environment's own paths."""
+    async def _make_stand_in(self, there: bytes, local: bytes) -> dict[str, Any] | None:
+        """Give what is run in; without one the program runs with the environment's own paths."""
         try:
-            self.view = await self._ask_for_view([[there, local]], make=False, disk=True)
+            return await self._ask_for_view([[there, local]], make=False, disk=True)
         except NoView as error:
             self.reasons[STAND_IN] = error.text
+            return None
 
-    async def _make_view(self, there: bytes, local: bytes) -> tuple[str, bool]:
-        """Give the way, and whether there is no folder to show."""
+    async def _make_view(self, there: bytes, local: bytes) -> tuple[dict[str, Any] | None, bool]:
+        """Give the view, and whether there is no folder to show."""
         folders = await self._folders(there, local)
         try:
             # What the sync has not found or made, maybe a disk that is not mounted, is not made for a view either.
-            self.view = await self._ask_for_view(folders, make=self._target.session is None)
+            return await self._ask_for_view(folders, make=self._target.session is None), False
         except NoView as error:
             self.reasons[TWIN] = error.text
-            return TRANSLATED, bool(error.details.get("missing"))
-        return TWIN, False
+            return None, bool(error.details.get("missing"))
 
     async def _folders(self, there: bytes, local: bytes) -> list[list[bytes]]:
         more = self._target.mapping_target().at_home(await self._target.place.home()).more

@@ -13,7 +13,7 @@ import os
 import zlib
 
 from afield.deploy.bundle import Bundle
-from afield.errors import InternalError, PythonTooOld, UsageError
+from afield.errors import InternalError, UsageError
 
 # Argument lists are limited to 128 KiB per string, but login shells, batch systems and logs show it: one screenful.
 LARGEST = 4096
@@ -74,13 +74,3 @@ def _quote(item: str) -> str:
     if not item:
         return "''"
     return out + "'" if inside else out
-
-
-def explain_refusal(stderr: str) -> PythonTooOld | None:
-    """Recognise a Python that is too old even for the options (before 3.4 there is no ``-I``); None: something else."""
-    if "Unknown option: -I" in stderr or "unknown option -I" in stderr.lower():
-        return PythonTooOld(
-            "the Python there is older than 3.4 and does not know the option -I",
-            hint="name a newer one: python = '/path/to/python3' for this machine in afield.toml",
-        )
-    return None

@@ -18,7 +18,18 @@ def remove(prefix: "str", made: "str", keep: "Sequence[str]", *, foreign: "bool"
     import shutil
 
     shutil.rmtree(prefix)
+    if made and os.path.dirname(os.path.realpath(prefix)) == os.path.realpath(made):
+        _remove_empty(made, os.path.dirname(made))
     return {"removed": True, "why": ""}
+
+
+def _remove_empty(*folders: "str") -> "None":
+    """Remove these folders, the innermost first, as far as nothing else is in them: `afield clean` is to leave no trace."""
+    for folder in folders:
+        try:
+            os.rmdir(folder)
+        except OSError:
+            return
 
 
 def refusal(prefix: "str", made: "str", keep: "Sequence[str]", *, foreign: "bool") -> "str":

@@ -66,10 +66,10 @@ class Watch:
     def _open(self) -> "None":
         if not self.use_inotify:
             return
-        if self.new_events is not None:
-            self.inotify = self.new_events(self.root.path)
-            return
         try:
+            if self.new_events is not None:
+                self.inotify = self.new_events(self.root.path)
+                return
             from afield.files.inotify import Inotify
 
             self.inotify = Inotify(self.root.path)
@@ -89,6 +89,11 @@ class Watch:
         if self.stale:
             return False
         return self.ready and self.mode == "inotify" and not self.polling.folders
+
+    @property
+    def _hears_of_each(self) -> "bool":
+        """Whether each folder that is polled has events as well, which may tell late but tell."""
+        return self.layered and self.inotify is not None and len(self.inotify.watches) >= len(self.polling.folders)
 
     @property
     def fd(self) -> "int":
@@ -255,7 +260,7 @@ class Watch:
 
     def _run(self, task: "Any", everything: "bool") -> "Iterator[Optional[Event]]":
         if self.polling.folders and (everything or monotonic() >= self.polling.next):
-            for change in self.polling.run(task, everything and not self.layered):
+            for change in self.polling.run(task, everything and not self._hears_of_each):
                 if change is None:
                     yield None
                 else:

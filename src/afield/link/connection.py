@@ -112,10 +112,6 @@ class Connection:
         if isinstance(outcome, state.Idle):
             raise errors.Cancelled("the link was closed while it was dialed")
 
-    def retry_now(self) -> None:
-        """Do not wait for the next try (the network came back, or a person looks)."""
-        self._hurry.set()
-
     def open_stream(self, header: dict[str, Any], *, window: int | None = None) -> Stream:
         """Open a stream; while the link is being taken up again it waits inside. Raises LinkError when there is no link."""
         if isinstance(self.state, state.Failed):

@@ -219,21 +219,15 @@ class LocalForward(_Relays):
         task.add_done_callback(self._tasks.discard)
 
     async def _connect(self, sock: socket.socket) -> None:
+        stream: Stream | None = None
         try:
             await asyncio.sleep(max(0.0, self.held_until - asyncio.get_running_loop().time()))
-        except asyncio.CancelledError:
-            sock.close()
-            raise
-        try:
             stream = self._connection.open_stream(self.forward.target.request("connect"), window=WINDOW)
-        except AfieldError:
-            sock.close()
-            return
-        try:
             if await stream.message() is None:
                 raise LinkError("the place ended the connection before it began")
         except (AfieldError, asyncio.CancelledError):
-            stream.close()
+            if stream is not None:
+                stream.close()
             sock.close()
             return
         self._add(sock, stream)

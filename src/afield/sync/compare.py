@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from afield.errors import NoSuchFile
+from afield.files.faults import show
 from afield.sync import cycle
 from afield.sync.explain import changed
-from afield.sync.notice import show
 from afield.sync.together import together
 from afield.sync.versions import described
 

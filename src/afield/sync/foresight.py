@@ -72,7 +72,6 @@ class Foresight:
         self._found: Outcome | None = None
         self._bundles: dict[bytes, Bundle] = {}
         self._batches: Iterator[Batch] = iter(())
-        self._under_way = 0
         self._ended = False
 
     def begin(self) -> None:

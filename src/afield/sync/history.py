@@ -11,7 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.errors import FileChanged, NoSuchFile
-from afield.sync.notice import show
+from afield.files.faults import show
 from afield.sync.together import together
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ _STEP: Final = 20
 _IDLE: Final = 5000
 # Seconds until a cookie that does not come is waited for no more: FSEvents on a busy disk.
 _COOKIE_SECONDS: Final = 2.0
-_ADDED, _MODIFIED, _DELETED = 1, 2, 3
+# Of its kinds of change; what is gone is seen by looking.
+_ADDED, _MODIFIED = 1, 2
 CODE: Final = "import sys; sys.path += sys.argv[1:]; from afield.sync.nearwatch import main; sys.exit(main(0, 1))"
 
 
@@ -58,7 +59,10 @@ class Notified:
         self._cookies: set[str] = set()
         self._moves = 0
         self._stop = threading.Event()
-        self._notify: Any = RustNotify([os.fsdecode(base)], False, False, 0, True, True)
+        try:
+            self._notify: Any = RustNotify([os.fsdecode(base)], False, False, 0, True, True)
+        except RuntimeError as error:  # what it makes of a watcher that cannot be had
+            raise OSError(str(error)) from None
         self.fd, self._told = os.pipe()
         for fd in (self.fd, self._told):
             os.set_blocking(fd, False)

@@ -6,13 +6,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afield.errors import NeedsConfirmation
+from afield.files.faults import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # Above either a person is asked first: a gigabyte is minutes over a home line, and a tree of 50,000 files is
 # usually a data set or an environment that nobody meant to sync.
-LIMIT_BYTES = 1 << 30
+LIMIT_BYTES = 1_000_000_000
 LIMIT_FILES = 50_000
 # Named folders: what fits a terminal beside the question.
 NAMED = 5
@@ -41,15 +42,16 @@ def notice(ops: Iterable[dict[str, Any]]) -> Notice:
     return Notice(sum(files.values()), sum(sizes.values()), biggest)
 
 
-def check(found: Notice, allowed: int | None, *, limits: tuple[int, int] = (LIMIT_BYTES, LIMIT_FILES)) -> None:
+def check(found: Notice, allowed: int | None, *, limits: tuple[int, int]) -> None:
     """Raise NeedsConfirmation when the amount is above the limits (bytes, files) and above what was ``allowed`` (bytes)."""
     if allowed is not None and found.size <= allowed:
         return
     if found.size <= limits[0] and found.files <= limits[1]:
         return
     folders = ", ".join(f"{show(top)}/ ({amount(size)})" for top, _, size in found.biggest)
+    biggest = f"; the biggest folders: {folders}" if folders else ""
     raise NeedsConfirmation(
-        f"the first sync would carry {found.files:,} files, {amount(found.size)}; the biggest folders: {folders or 'none'}",
+        f"the first sync would carry {found.files:,} files, {amount(found.size)}{biggest}",
         hint="leave out what is not needed there (.afieldignore), or agree: afield up --yes",
         files=found.files,
         bytes=found.size,
@@ -63,9 +65,3 @@ def amount(size: int) -> str:
         if size >= power:
             return f"{size / power:,.0f} {unit}" if size >= 10 * power else f"{size / power:.1f} {unit}"
     return f"{size} bytes"
-
-
-def show(path: bytes) -> str:
-    """A path for people, on one line."""
-    text = path.decode("utf-8", "backslashreplace")
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

@@ -13,10 +13,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from afield.errors import AfieldError, RootMissing, RootReplaced
+from afield.files.faults import show
 from afield.sync import steps
 from afield.sync.clocks import offset
 from afield.sync.foresight import Foresight
-from afield.sync.notice import show
 from afield.sync.together import together
 
 if TYPE_CHECKING:

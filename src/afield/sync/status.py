@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from afield.sync.notice import show
+from afield.files.faults import show
 
 if TYPE_CHECKING:
     from afield.errors import AfieldError

@@ -87,11 +87,6 @@ def same(one: "Optional[Node]", other: "Optional[Node]") -> "bool":
     return one == other and not (one is not None and one.content is None and one.kind == "f")
 
 
-def stat_to_value(stat: "Stat") -> "List[int]":
-    """Give the stat as a value of the wire."""
-    return list(stat)
-
-
 def stat_from_value(value: "Any") -> "Stat":
     """Give the stat of a value; raises ProtocolError."""
     if isinstance(value, list) and len(value) == 4 and all(type(number) is int for number in value):

@@ -3,6 +3,7 @@
 afield forward 8000              127.0.0.1:8000 here → port 8000 there
 afield forward 8001:8000         another number here
 afield forward 8001:db:5432      a host that the place can reach
+afield forward /tmp/s:8000       a unix socket here; a path may stand for either port
 afield forward --list | --stop ID
 """
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from afield.cli.jobs import add_job, look, named
-from afield.cli.parse import add_machine
+from afield.cli.parse import add_machine, whole
 
 if TYPE_CHECKING:
     from afield.cli.terminal import Terminal
@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_job(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until the job ends")
     parser.add_argument(
-        "-n", "--lines", type=_count, metavar="N", help=f"begin with the last N lines (with -f: {_FOLLOWED})"
+        "-n", "--lines", type=whole(0), metavar="N", help=f"begin with the last N lines (with -f: {_FOLLOWED})"
     )
     parser.add_argument("--since", type=moment, metavar="TIME", help="begin with what came then")
     parser.add_argument("-t", "--times", action="store_true", help="put the time before each line")
@@ -47,12 +47,6 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     words += [word for word in ("follow", "times") if getattr(args, word)]
     words += ["only_err"] if args.stderr else []
     return look(args, words)
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"expected a number of lines, got {text!r}")
-    return int(text)
 
 
 def moment(text: str, now: float | None = None) -> float:
