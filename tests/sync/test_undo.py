@@ -2,11 +2,12 @@
 
 import asyncio
 
+import crashes
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afield.errors import FileChanged, GuardRefused, NoSuchFile
+from afield.errors import DiskFull, FileChanged, GuardRefused, NoSuchFile
 from afield.sync.history import PAUSE, Event, chosen, deed
 
 
@@ -120,5 +121,29 @@ def test_nothing_kept_is_said(pair):
             for more in ({}, {"event": "12345678"}):
                 with pytest.raises(NoSuchFile):
                     await session.undo(**more)
+
+    asyncio.run(body())
+
+
+def test_an_undo_that_fails_for_one_file_is_over_when_it_says_so(pair):
+    """The disk is full for the first of three; the others are back before the error is told, and the next undo brings it too."""
+    pair.makers["there"] = lambda: crashes.odd_worker("restore", 1, "full")
+
+    async def body():
+        for name in ("a", "b", "c", *map(str, range(9))):
+            (pair.here / name).write_text(name)
+        async with pair.up() as session:
+            whole = pair.equal()
+            for name in ("a", "b", "c"):
+                (pair.here / name).unlink()
+            await session.flush()
+            with pytest.raises(DiskFull):
+                await session.undo()
+            back = {name for name in ("a", "b", "c") if (pair.there / name).exists()}
+            assert len(back) == 2
+            (missing,) = {"a", "b", "c"} - back
+            await session.undo(missing.encode())
+            await session.flush()
+            assert pair.equal() == whole
 
     asyncio.run(body())

@@ -7,6 +7,7 @@ happened on one side without a pause, each path once: a removed folder is one de
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -130,11 +131,11 @@ async def undo(
     # All are sent without waiting; the worker does them one after another.
     requests = [endpoint.start("restore", {"event": each.event}) for each in found]
     try:
-        for request in requests:
-            await request.wait()
+        # One that fails does not stop the others: who looks at the folders next must find them done.
+        done = await asyncio.gather(*(request.wait() for request in requests), return_exceptions=True)
     finally:
         picture.pending.update(each.path for each in found)
-        for request in requests:
-            if request.done.done() and not request.done.cancelled():
-                request.done.exception()
+    for each in done:
+        if isinstance(each, BaseException):
+            raise each
     return found
