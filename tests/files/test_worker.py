@@ -163,3 +163,26 @@ def test_a_root_that_is_only_looked_at_stays_as_it_is(root):
     with FilesWorker() as worker:
         # One that was synced is opened as ever.
         assert worker.request("open", root=root, look=True, ignore=[])["identity"]
+
+
+FAILING = """
+import errno, sys
+sys.path.insert(0, %r)
+from afield.files import steps
+from afield.files.worker import main
+
+def hook(name):
+    if name == "hash":
+        raise OSError(errno.EIO, "Input/output error")
+
+steps.hook = hook
+main(0, 1)
+"""
+
+
+def test_a_failure_of_the_system_that_no_verb_expects_is_told_as_one(root):
+    with FilesWorker(boot=FAILING) as worker:
+        worker.open(root)
+        with pytest.raises(errors.FileFailed, match="Input/output error"):
+            worker.request("hash", paths=[b"f"])
+        assert worker.request("rescan", paths=[b"none"]) is not None

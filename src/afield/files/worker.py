@@ -14,6 +14,7 @@ from collections import deque
 from time import monotonic
 
 from afield.errors import AfieldError, InternalError, ProtocolError
+from afield.files.faults import from_os_error
 from afield.files.history import PRUNE_EVERY
 from afield.files.parking import rest
 from afield.files.service import BULK, EVENTS, QUEUES, VERBS, Service
@@ -254,6 +255,13 @@ class Worker:
             self._forget(task)
             if task.number:
                 self._error(task.number, error)
+            return
+        except OSError as error:
+            # What no verb expects: a disk that fails, no descriptor to spare. It is no bug either.
+            self._forget(task)
+            if task.number:
+                root = self.service.root
+                self._error(task.number, from_os_error(error, b"" if root is None else root.path))
             return
         except Exception as error:
             self._forget(task)
