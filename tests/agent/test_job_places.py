@@ -178,10 +178,11 @@ def test_the_end_is_told_to_a_webhook_whose_address_is_kept_nowhere(agent, base)
             pass
 
     with http.server.HTTPServer(("127.0.0.1", 0), Hook) as server:
+        server.timeout = 30
         thread = threading.Thread(target=server.handle_request)
         thread.start()
         state = job(agent, "sh", "-c", "exit 2", name="hooked", url=f"http://127.0.0.1:{server.server_port}/t0ken")
-        thread.join(30)
+        thread.join()
     assert (got[0]["job"], got[0]["exit"], got[0]["text"][-13:]) == ("hooked", 2, "exited with 2")
     wait_end(agent, state)
     folder = os.path.join(base, state["id"])

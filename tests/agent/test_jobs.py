@@ -8,6 +8,7 @@ import time
 import pytest
 from jobs import end_all, job, view, wait_end
 
+from afield.agent import jobkeeper
 from afield.errors import NoSuchProcess, ProcessError
 
 
@@ -145,6 +146,29 @@ def test_two_that_stop_at_once_end_it_once(agent, base):
     agent.open(do="call", name="job-stop", args={"job": state["id"]})
     assert stream.wait_closed().messages[-1] == {"exit": 5}
     assert stream.out == b"ready\ngot it\n"
+
+
+@pytest.mark.parametrize(
+    ("state", "lingers", "leader", "reached"),
+    [
+        ("running", False, "1", True),
+        ("exited", False, None, False),
+        ("exited", True, None, True),
+        ("exited", True, "2", False),
+    ],
+)
+def test_a_stop_that_comes_after_the_end_reaches_what_lingers_and_nobody_else(
+    monkeypatch, state, lingers, leader, reached
+):
+    # Without a leader of that number (or with the same one) the group is still the job's; else the number is another's by now.
+    keeper = jobkeeper.JobKeeper.__new__(jobkeeper.JobKeeper)
+    keeper._pid, keeper._master = 4242, -1
+    keeper.state = {"state": state, "lingers": lingers, "process": [4242, "1"]}
+    sent = []
+    monkeypatch.setattr(jobkeeper, "start_time", lambda pid: leader)
+    monkeypatch.setattr(os, "killpg", lambda group, number: sent.append((group, number)))
+    keeper._signal(signal.SIGTERM)
+    assert sent == ([(4242, signal.SIGTERM)] if reached else [])
 
 
 def test_what_ignores_the_signal_is_killed_after_the_grace(agent, base):
