@@ -191,6 +191,21 @@ def test_a_job_that_daemonizes_has_ended_and_what_goes_on_is_still_kept(agent, b
     assert view(agent, state).wait_closed().out == b"early\nlate\n"
 
 
+def test_what_a_job_left_behind_can_be_stopped(agent, base, wait_until):
+    state = job(agent, "sh", "-c", "sleep 1000 & exit 4")
+    assert wait_end(agent, state) == {"exit": 4}
+    assert find(agent, state)["lingers"]
+    assert agent.call("job-stop", job=state["id"])["reached"]
+    wait_until(lambda: not find(agent, state)["lingers"])
+
+
+def test_a_stop_that_meets_a_keeper_which_is_just_leaving_is_no_error(agent, base):
+    state = job(agent, "sleep", "1000")
+    os.unlink(os.path.join(base, state["id"], "sock"))
+    assert agent.call("job-stop", job=state["id"]) == {"reached": False}
+    assert find(agent, state)["state"] == "running"
+
+
 def test_two_clients_of_a_terminal_see_the_same_and_both_type(agent, base):
     state = job(
         agent, "sh", "-c", "stty -echo; echo ready; read a; read b; echo $a-$b; stty size", tty={"rows": 10, "cols": 20}
