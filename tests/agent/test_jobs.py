@@ -148,6 +148,15 @@ def test_two_that_stop_at_once_end_it_once(agent, base):
     assert stream.out == b"ready\ngot it\n"
 
 
+def test_of_two_that_stop_it_the_less_patient_counts(agent, base):
+    state = job(agent, "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.01; done")
+    stream = view(agent, state, follow=True, result=True)
+    agent.wait(lambda: stream.out == b"ready\n")
+    agent.call("job-stop", job=state["id"], grace=600_000)
+    agent.call("job-stop", job=state["id"], grace=100)
+    assert stream.wait_closed().messages[-1] == {"killed": 9}
+
+
 @pytest.mark.parametrize(
     ("state", "lingers", "leader", "reached"),
     [
