@@ -71,7 +71,8 @@ def test_only_python_2_there(make_world):
         pytest.skip("no Python 2 on this machine")
     world = make_world()
     told = refused(world, "ssh://gpu1", "--agent-python", two)
-    assert "3.6" in told
+    assert "the Python at ssh://gpu1 is too old" in told
+    assert "Python 3.6 or newer there" in told
 
 
 def test_the_python_that_is_named_does_not_exist(make_world):

@@ -126,6 +126,35 @@ def test_three_megabytes_of_input_arrive_exactly_over_broken_links(world):
     assert (out, status) == (f"3000000 {hashlib.sha256(data).hexdigest()}\n".encode(), 0), err
 
 
+@pytest.mark.skipif("AFIELD_LONG" not in os.environ, reason="a gigabyte takes ten seconds and more: AFIELD_LONG=1")
+def test_a_gigabyte_of_input_and_output_passes_and_nobody_holds_it(world):
+    import hashlib
+    import threading
+
+    piece, count = os.urandom(1 << 20), 1024
+    process = begin(world, "import shutil, sys; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)")
+
+    def feed():
+        for _ in range(count):
+            process.stdin.write(piece)
+        process.stdin.close()
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    came, expected, size = hashlib.sha256(), hashlib.sha256(), 0
+    while data := process.stdout.read(1 << 20):
+        came.update(data)
+        size += len(data)
+    feeder.join()
+    for _ in range(count):
+        expected.update(piece)
+    assert (process.wait(60), size, came.digest()) == (0, count << 20, expected.digest())
+    for pid in (world.daemon_pid(), world.agent_pid()):
+        with open(f"/proc/{pid}/status") as file:
+            peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+        assert peak < 100_000, f"{peak} kB"
+
+
 def test_a_killed_client_ends_the_program_there(world):
     code = "import os, time; print(os.getpid(), flush=True); time.sleep(1000)"
     process = begin(world, code)
