@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+import pythons
 
 pytestmark = [pytest.mark.ssh, pytest.mark.slow]
 
@@ -64,9 +65,7 @@ def fake_bin(world, **programs):
 
 
 def test_only_python_2_there(make_world):
-    two = shutil.which("python2") or next(
-        (p for p in [os.path.expanduser("~/.pyenv/versions/2.7.18/bin/python2.7")] if os.path.exists(p)), None
-    )
+    two = pythons.python2()
     if two is None:
         pytest.skip("no Python 2 on this machine")
     world = make_world()
