@@ -1,5 +1,6 @@
 """Programs there survive whatever happens to the link, the daemon or the laptop; nothing of their output is lost or doubled."""
 
+import contextlib
 import os
 import signal
 import time
@@ -42,6 +43,20 @@ def test_many_killed_links_are_not_noticed(world):
         seen += first_lines(process, 8)
         world.kill_link()
     assert finish(process, seen) == (WHOLE, b"end\n", 5)
+
+
+def test_output_that_pours_is_exact_over_killed_links(world):
+    process = begin(world, "import sys\nfor n in range(4000): sys.stdout.buffer.write(b'%015d\\n' % n * 1000)")
+    came = bytearray()
+    for enough in (8 << 20, 32 << 20, None):
+        links = wait_for(world.ssh_pids, what="an ssh to kill")
+        while (enough is None or len(came) < enough) and (data := process.stdout.read(1 << 20)):
+            came += data
+        for pid in links if enough else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)  # right now: what is on its way is lost with it
+    assert (process.wait(60), len(came)) == (0, 64_000_000)
+    assert came == b"".join(b"%015d\n" % n * 1000 for n in range(4000))
 
 
 def test_a_killed_daemon_is_not_noticed(world):
