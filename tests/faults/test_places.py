@@ -54,14 +54,13 @@ def test_a_changed_host_key_names_the_file_and_the_command(make_world):
     assert f'ssh-keygen -f "{world.box.known_hosts}" -R "box-key"' in told
 
 
-def fake_bin(world, **programs):
-    """A folder with just the named programs; a value that is a text is a script."""
-    folder = world.root / "bin"
-    folder.mkdir()
-    for name, script in programs.items():
-        (folder / name).write_text(script)
-        (folder / name).chmod(0o755)
-    return folder
+def test_an_unknown_host_key_is_never_taken_unasked(make_world):
+    world = make_world()
+    world.box.known_hosts.write_text("")
+    told = refused(world)
+    assert "the host key of" in told
+    assert "log in once by hand and compare the fingerprint: ssh gpu1 true" in told
+    assert world.box.known_hosts.read_text() == ""
 
 
 def test_only_python_2_there(make_world):
