@@ -41,10 +41,12 @@ def test_uv_pip_list(tools, mirror, way):
     assert "numpy" in {row["name"] for row in json.loads(done.stdout)}
 
 
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_uv_pip_install_never_goes_into_the_mirror(tools, way, request, mirrored):
-    if mirrored:
-        request.getfixturevalue("mirror")
+@pytest.mark.parametrize("mirrored", ["not yet", "yes", "no more"])
+def test_uv_pip_install_never_goes_into_the_mirror(tools, way, mirrored):
+    if mirrored != "not yet":
+        tools.world.afield("mirror", "sync")
+    if mirrored == "no more":
+        tools.world.afield("mirror", "remove")
     make_wheel(tools.world.root / "wheels", "probe")
     before = tree_of(tools.project / ".afield", ())
     words = [

@@ -86,7 +86,7 @@ def install(
         for name in set(old) - set(names):
             _remove(os.path.join(folder, "bin", name))
         _install_base(folder, names)
-        _install_lib(folder)
+        close_lib(project)
         if far is not None:
             _write(os.path.join(folder, "pyvenv.cfg"), _pyvenv(folder, far), 0o644)
         if stamp != old_conf.get("stamp", ""):
@@ -115,6 +115,15 @@ def uninstall(project: str) -> None:
             _remove(lib64)
     except OSError as error:
         raise FileFailed(f"cannot remove the shims in {folder}: {error.strerror}", path=folder) from error
+
+
+def close_lib(project: str) -> None:
+    """Make what a mirror fills, empty and closed: `uv pip install`, which writes here and not there, has to fail and say so. Raises OSError."""
+    folder = os.path.join(project, ".afield")
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(os.path.join(folder, "lib"), 0o555)
+    with contextlib.suppress(FileExistsError):
+        os.symlink("lib", os.path.join(folder, "lib64"))
 
 
 def _names(python_versions: Sequence[str]) -> list[str]:
@@ -192,14 +201,6 @@ def _install_base(folder: str, names: Sequence[str]) -> None:
             os.replace(part, path)
         finally:
             _remove(part)
-
-
-def _install_lib(folder: str) -> None:
-    """Make what a mirror fills, empty and closed: `uv pip install`, which writes here and not there, has to fail and say so."""
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(os.path.join(folder, "lib"), 0o555)
-    with contextlib.suppress(FileExistsError):
-        os.symlink("lib", os.path.join(folder, "lib64"))
 
 
 def _read(path: str) -> bytes:
