@@ -201,6 +201,29 @@ def test_wide_roots_are_refused_on_either_side(pair, monkeypatch, side, root):
     asyncio.run(body())
 
 
+@pytest.mark.parametrize("side", ["here", "there"])
+def test_a_folder_that_is_empty_all_at_once_stops_the_sync_however_little_it_held(pair, side):
+    async def body():
+        fill(pair.here, 3)
+        await once(pair)
+        for i in range(3):
+            (pair.side(side) / f"f{i}").unlink()
+        session = pair.session()
+        try:
+            with pytest.raises(GuardRefused) as caught:
+                await session.start()
+            assert caught.value.details["guard"] == "root-empty"
+            assert "mounted" in caught.value.hint
+            assert len(pair.tree("there" if side == "here" else "here")) == 3
+            session.confirm()
+            await session.start()
+            assert pair.equal() == {}
+        finally:
+            await session.close()
+
+    asyncio.run(body())
+
+
 def test_removals_that_come_in_slices_are_added_up(pair, wait_for):
     async def body():
         fill(pair.here, 100)
