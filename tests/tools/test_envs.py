@@ -2,11 +2,6 @@
 
 import json
 
-import pytest
-from powerless import as_nobody_special
-from wheelhouse import make_wheel
-from world import tree_of
-
 CODE = "import sys, os; print(sys.prefix, os.uname().nodename)"
 
 
@@ -39,32 +34,6 @@ def test_uv_run(tools, way):
 def test_uv_pip_list(tools, mirror, way):
     done = tools.tool("uv", "pip", "list", "--python", tools.python, "--format", "json")
     assert "numpy" in {row["name"] for row in json.loads(done.stdout)}
-
-
-@pytest.mark.parametrize("mirrored", ["not yet", "yes", "no more"])
-def test_uv_pip_install_never_goes_into_the_mirror(tools, way, mirrored):
-    if mirrored != "not yet":
-        tools.world.afield("mirror", "sync")
-    if mirrored == "no more":
-        tools.world.afield("mirror", "remove")
-    make_wheel(tools.world.root / "wheels", "probe")
-    before = tree_of(tools.project / ".afield", ())
-    words = [
-        "pip",
-        "install",
-        "--no-index",
-        "--find-links",
-        tools.world.root / "wheels",
-        "--python",
-        tools.python,
-        "probe",
-    ]
-    done = tools.run(*as_nobody_special([tools.program("uv"), *words]), check=False)
-    assert done.returncode != 0, done.stderr
-    assert "Installed" not in done.stderr
-    left = tree_of(tools.project / ".afield", ())
-    left.pop(b".lock", None)  # uv's own
-    assert left == before
 
 
 def test_tox(tools, way):
