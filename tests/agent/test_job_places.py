@@ -10,7 +10,7 @@ import threading
 import pytest
 from jobs import end_all, job, wait_end
 
-from afield.agent import gpus, jobdir
+from afield.agent import gpus, jobdir, jobnotify
 from afield.errors import DiskFull, ProcessError
 
 SMI = """#!/bin/sh
@@ -178,10 +178,11 @@ def test_the_end_is_told_to_a_webhook_whose_address_is_kept_nowhere(agent, base)
             pass
 
     with http.server.HTTPServer(("127.0.0.1", 0), Hook) as server:
+        server.timeout = 30
         thread = threading.Thread(target=server.handle_request)
         thread.start()
         state = job(agent, "sh", "-c", "exit 2", name="hooked", url=f"http://127.0.0.1:{server.server_port}/t0ken")
-        thread.join(30)
+        thread.join()
     assert (got[0]["job"], got[0]["exit"], got[0]["text"][-13:]) == ("hooked", 2, "exited with 2")
     wait_end(agent, state)
     folder = os.path.join(base, state["id"])
@@ -189,6 +190,36 @@ def test_the_end_is_told_to_a_webhook_whose_address_is_kept_nowhere(agent, base)
         if name != "sock":
             with open(os.path.join(folder, name), "rb") as file:
                 assert b"t0ken" not in file.read()
+
+
+def test_a_webhook_that_fails_is_tried_again_and_nothing_else_than_the_web_is_asked(monkeypatch, tmp_path):
+    monkeypatch.setattr(jobnotify, "TRIES", (0.0, 0.0, 0.0))
+    monkeypatch.setenv("no_proxy", "*")
+    answers = [500, 503, 200, 500, 500, 500]
+
+    class Hook(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(answers.pop(0))
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    told = {"job": "n", "host": "h", "exit": 0}
+    with http.server.HTTPServer(("127.0.0.1", 0), Hook) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            jobnotify.post(f"http://127.0.0.1:{server.server_port}/", told)
+            assert answers == [500, 500, 500]
+            with pytest.raises(OSError, match="500"):
+                jobnotify.post(f"http://127.0.0.1:{server.server_port}/", told)
+            assert answers == []
+        finally:
+            server.shutdown()
+            thread.join()
+    with pytest.raises(ValueError, match="http"):
+        jobnotify.post((tmp_path / "x").as_uri(), told)
 
 
 def test_a_home_with_a_long_path_is_no_hindrance(start, home, base):

@@ -8,6 +8,7 @@ import time
 import pytest
 from jobs import end_all, job, view, wait_end
 
+from afield.agent import jobkeeper
 from afield.errors import NoSuchProcess, ProcessError
 
 
@@ -155,6 +156,38 @@ def test_two_that_stop_at_once_end_it_once(agent, base):
     assert stream.out == b"ready\ngot it\n"
 
 
+def test_of_two_that_stop_it_the_less_patient_counts(agent, base):
+    state = job(agent, "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.01; done")
+    stream = view(agent, state, follow=True, result=True)
+    agent.wait(lambda: stream.out == b"ready\n")
+    agent.call("job-stop", job=state["id"], grace=600_000)
+    agent.call("job-stop", job=state["id"], grace=100)
+    assert stream.wait_closed().messages[-1] == {"killed": 9}
+
+
+@pytest.mark.parametrize(
+    ("state", "lingers", "leader", "reached"),
+    [
+        ("running", False, "1", True),
+        ("exited", False, None, False),
+        ("exited", True, None, True),
+        ("exited", True, "2", False),
+    ],
+)
+def test_a_stop_that_comes_after_the_end_reaches_what_lingers_and_nobody_else(
+    monkeypatch, state, lingers, leader, reached
+):
+    # Without a leader of that number (or with the same one) the group is still the job's; else the number is another's by now.
+    keeper = jobkeeper.JobKeeper.__new__(jobkeeper.JobKeeper)
+    keeper._pid, keeper._master = 4242, -1
+    keeper.state = {"state": state, "lingers": lingers, "process": [4242, "1"]}
+    sent = []
+    monkeypatch.setattr(jobkeeper, "start_time", lambda pid: leader)
+    monkeypatch.setattr(os, "killpg", lambda group, number: sent.append((group, number)))
+    keeper._signal(signal.SIGTERM)
+    assert sent == ([(4242, signal.SIGTERM)] if reached else [])
+
+
 def test_what_ignores_the_signal_is_killed_after_the_grace(agent, base):
     state = job(agent, "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.01; done")
     stream = view(agent, state, follow=True, result=True)
@@ -173,6 +206,21 @@ def test_a_job_that_daemonizes_has_ended_and_what_goes_on_is_still_kept(agent, b
         pass
     wait_until(lambda: not find(agent, state)["lingers"])
     assert view(agent, state).wait_closed().out == b"early\nlate\n"
+
+
+def test_what_a_job_left_behind_can_be_stopped(agent, base, wait_until):
+    state = job(agent, "sh", "-c", "sleep 1000 & exit 4")
+    assert wait_end(agent, state) == {"exit": 4}
+    assert find(agent, state)["lingers"]
+    assert agent.call("job-stop", job=state["id"])["reached"]
+    wait_until(lambda: not find(agent, state)["lingers"])
+
+
+def test_a_stop_that_meets_a_keeper_which_is_just_leaving_is_no_error(agent, base):
+    state = job(agent, "sleep", "1000")
+    os.unlink(os.path.join(base, state["id"], "sock"))
+    assert agent.call("job-stop", job=state["id"]) == {"reached": False}
+    assert find(agent, state)["state"] == "running"
 
 
 def test_two_clients_of_a_terminal_see_the_same_and_both_type(agent, base):

@@ -1,8 +1,10 @@
 """`afield env` as a user has it: the real command, a real sshd, real environments, packages from a folder of wheels."""
 
+import http.server
 import json
 import os
 import subprocess
+import threading
 import tomllib
 
 import pytest
@@ -25,12 +27,37 @@ WHICH = "import sys; print([*open(sys.prefix + '/pyvenv.cfg')][-1].strip())"
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def proxy():
+    """What the place takes for its way to the web: it answers nobody, and its ``asked`` tells who came."""
+
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def refuse(self):
+            self.server.asked.append(self.path)
+            self.send_error(502)
+
+        do_CONNECT = do_GET = refuse
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        server.asked = []
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, proxy):
     """One world for all: an environment `ml` is made and used, a folder of wheels is the only index."""
     far = tmp_path_factory.mktemp("home")
+    ways = dict.fromkeys(("http_proxy", "https_proxy"), f"http://127.0.0.1:{proxy.server_port}")
     made = World(
-        tmp_path_factory.mktemp("w"), env={"HOME": str(far), "PATH": f"{os.path.dirname(NEWEST)}:/usr/bin:/bin"}
+        tmp_path_factory.mktemp("w"), env={"HOME": str(far), "PATH": f"{os.path.dirname(NEWEST)}:/usr/bin:/bin", **ways}
     ).open()
+    made.far = far
     for name in ("PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "VIRTUAL_ENV", "CONDA_PREFIX"):
         made.env.pop(name, None)
     house = made.root / "house"
@@ -93,6 +120,17 @@ def test_packages_are_carried_with_what_they_need(world):
     assert {"app==1.0", "dep==2.0"} <= set(world.afield("env", "export").stdout.splitlines())
     left = [name for name in os.listdir(world.home / ".local/share/afield") if name.startswith("wheels-")]
     assert left == []
+
+
+def test_pip_there_asks_no_index_and_reads_no_settings(world, proxy):
+    (world.far / ".config/pip").mkdir(parents=True)
+    (world.far / ".config/pip/pip.conf").write_text("[install]\nno-binary = :all:\n")
+    make_wheel(world.house, "alone")
+    try:
+        assert world.afield("env", "install", "alone").stdout == "ml: alone 1.0\n"
+        assert proxy.asked == []
+    finally:
+        (world.far / ".config/pip/pip.conf").unlink()
 
 
 def test_a_requirements_file_and_a_project(world):

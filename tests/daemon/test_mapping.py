@@ -165,6 +165,8 @@ def test_a_pty_is_asked_for_when_all_three_are_terminals():
         "DISPLAY",
         "SSL_CERT_FILE",
         "AWS_SECRET_ACCESS_KEY",
+        "PYTEST_API_TOKEN",
+        "PYTHON_KEYRING_PASSWORD",
         "MY_THING",
         "",
     ],

@@ -1,5 +1,6 @@
 """One daemon at most answers, whatever happens around its start: many starters, kill -9, stale files, lost folders, stopped commands."""
 
+import fcntl
 import json
 import os
 import random
@@ -12,6 +13,7 @@ import sys
 import pytest
 
 from afield.control import spawn
+from afield.daemon import locks
 from afield.errors import DaemonError
 
 CLIENTS = 20
@@ -104,6 +106,25 @@ def test_a_second_run_folder_is_no_second_daemon(sandbox, monkeypatch, is_alive)
         sandbox.connect()
     assert f"AFIELD_RUN_DIR={sandbox.run} " in caught.value.hint
     assert is_alive(first)
+
+
+def test_a_lock_on_a_file_that_was_deleted_meanwhile_locks_nobody_out(tmp_path, monkeypatch):
+    path = str(tmp_path / "daemon.lock")
+    real = fcntl.flock
+
+    def flock(handle, how):
+        real(handle, how)
+        os.unlink(path)
+        with open(path, "w"):
+            pass
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert locks._try(path) is None
+    monkeypatch.undo()
+    handle = locks._try(path)
+    assert handle is not None
+    assert locks._try(path) is None
+    os.close(handle)
 
 
 def test_a_starter_that_is_stopped_makes_the_others_fail_with_a_hint_and_not_wait_for_ever(sandbox, monkeypatch):

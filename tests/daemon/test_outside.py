@@ -161,6 +161,18 @@ def test_keys_and_passwords_never_travel(home):
     assert not found.files | found.names | found.helpers
 
 
+@pytest.mark.parametrize("named", ["key", "keys/id", "through/id"])
+def test_keys_and_passwords_do_not_travel_by_another_name(home, tmp_path, named):
+    put(home, {".ssh/id": "k"})
+    (tmp_path / "key").symlink_to(home / ".ssh/id")
+    (tmp_path / "keys").symlink_to(home / ".ssh")
+    # The home is a link, as where homes lie on another disk, and the key is named by where it really is.
+    (tmp_path / "link").symlink_to(home)
+    path, house = (home / ".ssh/id", tmp_path / "link") if named == "through/id" else (tmp_path / named, home)
+    found = close(house, (path, "argument"), (path, "script"))
+    assert not found.files | found.names | found.helpers
+
+
 def test_a_plain_file_travels_and_a_missing_one_is_an_output(home):
     put(home, {"in.txt": "x"})
     found = close(home, (home / "in.txt", "argument"), (home / "out.txt", "argument"), (home / "no/way", "argument"))
@@ -188,6 +200,18 @@ def test_a_folder_of_data_stays_here(home, monkeypatch):
         ("OPENAI_API_KEY", b"x", False),
         ("GOOGLE_APPLICATION_CREDENTIALS", b"/k", False),
         ("KUBECONFIG", b"/k", False),
+        ("DB_PASS", b"x", False),
+        ("SSHPASS", b"x", False),
+        ("MYSQL_PWD", b"x", False),
+        ("LDAP_PW", b"x", False),
+        ("DEPLOY_CREDS", b"x", False),
+        ("SIGNING_KEYS", b"x", False),
+        ("JWT", b"x", False),
+        ("STORE_CONNECTION_STRING", b"x", False),
+        ("BYPASS", b"1", True),
+        ("KEYBOARD", b"us", True),
+        ("PIP_INDEX_URL", b"https://t0ken@host/simple", False),
+        ("GIT_REMOTE", b"ssh://git@host/x", True),
         ("DATABASE_URL", b"postgres://me:pw@db/x", False),
         ("DATABASE_URL", b"postgres://db/x", True),
     ],

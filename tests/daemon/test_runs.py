@@ -141,6 +141,23 @@ def test_a_client_that_dies_takes_its_program_along(linked, wait, is_alive):
     wait(lambda: not is_alive(pid), "the program to be hung up")
 
 
+@pytest.mark.parametrize("last_word", [b"", bytes([signal.SIGHUP])])
+def test_a_python_whose_shim_was_killed_outright_gets_no_last_word_either(linked, wait, is_alive, last_word):
+    code = (
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGHUP, lambda *_: (open('bye', 'w').close(), os._exit(0)))\n"
+        "print(os.getpid(), flush=True)\nwhile True: time.sleep(60)"
+    )
+    with linked.raw() as client:
+        client.request(linked.folder_here, ["-c", code], mode="python", flags="n")
+        client.until(b"o")
+        pid = int(client.out)
+        if last_word:
+            client.send(b"s", last_word)
+    wait(lambda: not is_alive(pid), "the end of the program")
+    assert os.path.exists(os.path.join(linked.place, "work", "proj", "bye")) == bool(last_word)
+
+
 def test_a_run_before_the_link_is_answered_not_ready(sandbox):
     folder = sandbox.project()
     sandbox.connect().close()

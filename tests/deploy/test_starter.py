@@ -327,6 +327,17 @@ def test_read_only_home_runs_from_memory(mounted):
 
 
 @pytest.mark.skipif(not ROOT, reason="needs to mount")
+def test_cache_folder_that_became_read_only_is_left_alone(mounted):
+    place = mounted("was-rw", "size=1m")
+    os.makedirs(os.path.join(place, ".cache/afield"), 0o700)
+    subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+    with AgentDriver(place) as driver:
+        reply = driver.dial()
+        assert (reply.need, reply.cache, reply.why) == (True, "", "the cache folder cannot be written")
+        assert bytes(driver.run("echo", "memory").out) == b"memory\n"
+
+
+@pytest.mark.skipif(not ROOT, reason="needs to mount")
 @pytest.mark.parametrize("options", ["size=64k", "size=1m,nr_inodes=3"])
 def test_full_disk_runs_from_memory_and_leaves_no_piece(mounted, options):
     place = mounted("full", options)

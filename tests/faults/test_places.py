@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+import pythons
 
 pytestmark = [pytest.mark.ssh, pytest.mark.slow]
 
@@ -21,7 +22,7 @@ def refused(world, place="ssh://gpu1", *more):
 def test_a_host_that_does_not_exist(make_world):
     world = make_world()
     world.box.add_host("nowhere", "HostName nowhere.invalid")
-    assert "nowhere" in refused(world, "ssh://nowhere")
+    assert "the name nowhere.invalid means nothing here" in refused(world, "ssh://nowhere")
 
 
 def test_a_host_that_refuses_the_connection(make_world):
@@ -38,7 +39,8 @@ def test_a_wrong_key(make_world):
     begin = config.index("Host stranger")
     world.box.config.write_text(config[:begin] + config[begin:].replace(f"  IdentityFile {world.box.key}\n", ""))
     told = refused(world, "ssh://stranger")
-    assert "afield keys setup" in told
+    assert "refused the login" in told
+    assert "afield keys setup stranger" in told
 
 
 def test_a_changed_host_key_names_the_file_and_the_command(make_world):
@@ -52,25 +54,23 @@ def test_a_changed_host_key_names_the_file_and_the_command(make_world):
     assert f'ssh-keygen -f "{world.box.known_hosts}" -R "box-key"' in told
 
 
-def fake_bin(world, **programs):
-    """A folder with just the named programs; a value that is a text is a script."""
-    folder = world.root / "bin"
-    folder.mkdir()
-    for name, script in programs.items():
-        (folder / name).write_text(script)
-        (folder / name).chmod(0o755)
-    return folder
+def test_an_unknown_host_key_is_never_taken_unasked(make_world):
+    world = make_world()
+    world.box.known_hosts.write_text("")
+    told = refused(world)
+    assert "the host key of" in told
+    assert "log in once by hand and compare the fingerprint: ssh gpu1 true" in told
+    assert world.box.known_hosts.read_text() == ""
 
 
 def test_only_python_2_there(make_world):
-    two = shutil.which("python2") or next(
-        (p for p in [os.path.expanduser("~/.pyenv/versions/2.7.18/bin/python2.7")] if os.path.exists(p)), None
-    )
+    two = pythons.python2()
     if two is None:
         pytest.skip("no Python 2 on this machine")
     world = make_world()
     told = refused(world, "ssh://gpu1", "--agent-python", two)
-    assert "3.6" in told
+    assert "the Python at ssh://gpu1 is too old" in told
+    assert "Python 3.6 or newer there" in told
 
 
 def test_the_python_that_is_named_does_not_exist(make_world):
@@ -79,7 +79,9 @@ def test_the_python_that_is_named_does_not_exist(make_world):
 
 def test_a_login_shell_that_ends(make_world):
     world = make_world(lines=['ForceCommand echo "This account is currently not available."; exit 1'])
-    assert "not available" in refused(world)
+    told = refused(world)
+    assert "the account at ssh://gpu1 may not run commands: This account is currently not available." in told
+    assert "ask its administrator" in told
 
 
 def test_a_banner_is_no_problem(make_world):

@@ -1,5 +1,6 @@
 """Programs there survive whatever happens to the link, the daemon or the laptop; nothing of their output is lost or doubled."""
 
+import contextlib
 import os
 import signal
 import time
@@ -42,6 +43,20 @@ def test_many_killed_links_are_not_noticed(world):
         seen += first_lines(process, 8)
         world.kill_link()
     assert finish(process, seen) == (WHOLE, b"end\n", 5)
+
+
+def test_output_that_pours_is_exact_over_killed_links(world):
+    process = begin(world, "import sys\nfor n in range(4000): sys.stdout.buffer.write(b'%015d\\n' % n * 1000)")
+    came = bytearray()
+    for enough in (8 << 20, 32 << 20, None):
+        links = wait_for(world.ssh_pids, what="an ssh to kill")
+        while (enough is None or len(came) < enough) and (data := process.stdout.read(1 << 20)):
+            came += data
+        for pid in links if enough else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)  # right now: what is on its way is lost with it
+    assert (process.wait(60), len(came)) == (0, 64_000_000)
+    assert came == b"".join(b"%015d\n" % n * 1000 for n in range(4000))
 
 
 def test_a_killed_daemon_is_not_noticed(world):
@@ -124,6 +139,35 @@ def test_three_megabytes_of_input_arrive_exactly_over_broken_links(world):
         wait_for(lambda: world.link_state() == "connected", what="the link")
     out, err, status = finish(process)
     assert (out, status) == (f"3000000 {hashlib.sha256(data).hexdigest()}\n".encode(), 0), err
+
+
+@pytest.mark.skipif("AFIELD_LONG" not in os.environ, reason="a gigabyte takes ten seconds and more: AFIELD_LONG=1")
+def test_a_gigabyte_of_input_and_output_passes_and_nobody_holds_it(world):
+    import hashlib
+    import threading
+
+    piece, count = os.urandom(1 << 20), 1024
+    process = begin(world, "import shutil, sys; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)")
+
+    def feed():
+        for _ in range(count):
+            process.stdin.write(piece)
+        process.stdin.close()
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    came, expected, size = hashlib.sha256(), hashlib.sha256(), 0
+    while data := process.stdout.read(1 << 20):
+        came.update(data)
+        size += len(data)
+    feeder.join()
+    for _ in range(count):
+        expected.update(piece)
+    assert (process.wait(60), size, came.digest()) == (0, count << 20, expected.digest())
+    for pid in (world.daemon_pid(), world.agent_pid()):
+        with open(f"/proc/{pid}/status") as file:
+            peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+        assert peak < 100_000, f"{peak} kB"
 
 
 def test_a_killed_client_ends_the_program_there(world):

@@ -7,6 +7,8 @@ import socket
 import pytest
 
 from afield import errors
+from afield.files.guards import forbid
+from afield.files.handles import Handles
 from afield.testing.files import op, put
 
 
@@ -40,6 +42,24 @@ def test_a_path_that_leaves_the_root_is_an_error_and_nothing_is_written(worker, 
     assert found[0][1]["code"] == "bad-path"
     os.rmdir(root + b"/new")
     assert (sorted(os.listdir(folder)), sorted(os.listdir(root)), os.listdir(root + b"/a")) == before
+
+
+@pytest.mark.parametrize("path", BAD)
+def test_each_layer_by_itself_refuses_a_path_that_leaves_the_root(root, path):
+    os.makedirs(root + b"/a")
+    with pytest.raises(errors.BadPath):
+        forbid(path)
+    fd = os.open(root, os.O_RDONLY)
+    handles = Handles(fd)
+    try:
+        with pytest.raises(errors.BadPath):
+            handles.locate(path)
+        if path:
+            with pytest.raises(errors.BadPath):
+                handles.folder(path)
+    finally:
+        handles.forget()
+        os.close(fd)
 
 
 @pytest.mark.parametrize(

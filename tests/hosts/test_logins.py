@@ -98,6 +98,20 @@ def test_a_host_without_any_python_says_what_to_install(world, lab):
     world.init("c")
 
 
+def test_a_host_that_runs_nothing_from_tmp_is_no_problem(world, lab, tmp_path):
+    (tmp_path / "outside.py").write_text("import sys; print('hello', sys.argv[1])\n")
+    lab.a.run("mount", "-t", "tmpfs", "-o", "noexec,mode=1777", "none", "/tmp")
+    try:
+        world.init("a")
+        world.afield("up", "--yes")
+        assert world.afield("python", tmp_path / "outside.py", "there").stdout == "hello there\n"
+        world.afield("run", "-d", "--name", "j", "sh", "-c", "exit 3")
+        assert world.afield("wait", "j", check=False).returncode == 3
+        world.afield("clean", "--yes")
+    finally:
+        lab.a.run("umount", "-l", "/tmp")
+
+
 def test_a_cold_run_asks_once_on_its_own_terminal(world, lab):
     lab.c.authentication("password")
     with world.at_terminal("init", "ssh://c", "--name", "c", *world.ssh_words) as person:

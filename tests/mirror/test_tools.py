@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from far_env import install, make_env
+from powerless import as_nobody_special
 from wheelhouse import make_wheel
 
 from afield.errors import DiskFull, FilesError, ReadOnly
@@ -54,15 +55,6 @@ def test_mypy_finds_a_package_that_is_only_there(mirrored, tmp_path):
     assert [line for line in done.stdout.splitlines() if "import-not-found" in line] == [
         'app.py:5: error: Cannot find implementation or library stub for module named "absent"  [import-not-found]'
     ]
-
-
-def as_nobody_special(argv):
-    """The command line without the powers that make permissions mean nothing to root (capabilities(7))."""
-    if os.geteuid() != 0:
-        return argv
-    if shutil.which("setpriv") is None:
-        pytest.skip("root without setpriv: permissions mean nothing")
-    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner", *argv]
 
 
 def test_uv_refuses_to_install_into_it(mirrored, tmp_path):

@@ -49,6 +49,14 @@ def test_the_folder_is_a_virtual_environment_of_the_version_there(shim):
     assert os.path.samefile(os.path.join(folder, "base/bin/python3.13"), os.path.join(folder, "bin/python"))
 
 
+def test_an_installer_that_writes_here_finds_a_closed_folder(shim):
+    for _ in range(2):
+        put(shim)
+        lib = Path(shim.project, ".afield", "lib")
+        assert lib.stat().st_mode & 0o777 == 0o555
+        assert lib.with_name("lib64").samefile(lib)
+
+
 def test_what_is_known_of_the_environment_stays_until_more_is_known(shim):
     put(shim)
     put(shim, far=None)

@@ -1,9 +1,10 @@
 """Runs a files worker in an odd world: `odd_python.py KIND… PYTHON-ARGUMENTS`, called in place of a Python.
 
 KIND: ``insensitive`` (names that differ by case or by the form of a letter are one name, as on macOS; what was written is
-kept), ``ahead=SECONDS`` (the clock is wrong by so much). Used by tests where no such file system can be mounted.
+kept), ``ahead=SECONDS`` (the clock is wrong by so much), ``watches=COUNT`` (the system gives no more). Used by tests where no such file system can be mounted.
 """
 
+import errno
 import os
 import sys
 import time
@@ -74,15 +75,32 @@ def ahead(seconds):
         time.time_ns = lambda: real_ns() + int(seconds * 10**9)
 
 
+def watches(most):
+    from afield.files import inotify, polling
+
+    polling.EVERY = 0.05
+    real = inotify.Inotify.add
+
+    def add(self, path):
+        if len(self.watches) >= most and path not in self.watches:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(self, path)
+
+    inotify.Inotify.add = add
+
+
 def main(words):
     at = words.index("-c")
     code, source = words[at + 1], words[at + 2]
     sys.path.append(source)
     for kind in words[: words.index("-I")]:
-        if kind == "insensitive":
+        name, _, value = kind.partition("=")
+        if name == "insensitive":
             insensitive()
+        elif name == "watches":
+            watches(int(value))
         else:
-            ahead(float(kind.partition("=")[2]))
+            ahead(float(value))
     sys.argv = ["-c", *words[at + 2 :]]
     exec(code, {"__name__": "__main__"})
 

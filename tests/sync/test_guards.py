@@ -72,6 +72,23 @@ def test_a_disk_that_is_not_mounted_is_not_an_empty_folder(pair, side):
 
 
 @pytest.mark.parametrize("side", ["here", "there"])
+def test_another_project_in_the_place_of_the_one_that_was_synced_is_not_taken_for_it(pair, side):
+    async def body():
+        fill(pair.here)
+        await once(pair)
+        os.rename(pair.side(side), pair.folder / "kept")
+        fill(pair.side(side), 1)
+        (pair.side(side) / ".afield").mkdir()
+        (pair.side(side) / ".afield" / "identity").write_text("somebody else\n")
+        session = await refused(pair, RootReplaced if side == "here" else WrongIdentity)
+        await session.close()
+        assert pair.tree(side).keys() == {b"f0"}
+        assert len(pair.tree("there" if side == "here" else "here")) == 30
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("side", ["here", "there"])
 def test_a_root_that_is_moved_while_live_stops_the_sync_until_it_is_back(pair, wait_for, side):
     async def body():
         fill(pair.here)
@@ -180,6 +197,29 @@ def test_wide_roots_are_refused_on_either_side(pair, monkeypatch, side, root):
         finally:
             await session.close()
         assert os.listdir(home) == ["precious"]
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("side", ["here", "there"])
+def test_a_folder_that_is_empty_all_at_once_stops_the_sync_however_little_it_held(pair, side):
+    async def body():
+        fill(pair.here, 3)
+        await once(pair)
+        for i in range(3):
+            (pair.side(side) / f"f{i}").unlink()
+        session = pair.session()
+        try:
+            with pytest.raises(GuardRefused) as caught:
+                await session.start()
+            assert caught.value.details["guard"] == "root-empty"
+            assert "mounted" in caught.value.hint
+            assert len(pair.tree("there" if side == "here" else "here")) == 3
+            session.confirm()
+            await session.start()
+            assert pair.equal() == {}
+        finally:
+            await session.close()
 
     asyncio.run(body())
 

@@ -14,6 +14,7 @@ from afield.wire.records import RecordReader, encode_record
 STAT = Stat(4, 1_700_000_000_000_000_000, 77, 1_700_000_000_000_000_000)
 FILE = Entry(Node("f", False, None), STAT)
 FOLDER = Entry(Node("d", False, None), STAT)
+LINK = Entry(Node("l", False, b"target"), STAT)
 SECONDS = 20.0
 
 
@@ -71,12 +72,14 @@ def adding(entries):
 def snapshot(pair):
     """Everything below the test's folder but what is inside the two roots and afield's own state."""
     found = {}
-    for folder, _folders, files in os.walk(pair.folder):
+    for folder, folders, files in os.walk(pair.folder):
         if not os.path.relpath(folder, pair.folder).startswith(("here", "there", "state")):
-            for name in files:
-                with open(os.path.join(folder, name), "rb") as file:
-                    found[os.path.join(folder, name)] = file.read()
-    return found
+            for path in (os.path.join(folder, name) for name in (*folders, *files)):
+                found[path] = None
+                if os.path.isfile(path):
+                    with open(path, "rb") as file:
+                        found[path] = file.read()
+    return {path: content for path, content in found.items() if os.path.basename(path) not in ("there", "state")}
 
 
 EVIL = [
@@ -97,15 +100,17 @@ EVIL = [
 ]
 
 
+# A folder and a link are made of their entry alone; the content of a file would have to come as well.
+@pytest.mark.parametrize("entry", [FILE, FOLDER, LINK], ids=["file", "folder", "link"])
 @pytest.mark.parametrize("path", EVIL, ids=lambda path: path[:24].decode())
-def test_an_entry_with_an_evil_name_is_made_nowhere(pair, path):
+def test_an_entry_with_an_evil_name_is_made_nowhere(pair, path, entry):
     (pair.folder / "outside").mkdir()
     (pair.folder / "outside" / "precious").write_text("precious")
     (pair.here / "mine").write_text("mine")
     pair.there.mkdir()
     (pair.there / "theirs").write_text("theirs")
     before = snapshot(pair)
-    lying(pair, adding([(b"sub", FOLDER), (path, FILE)]))
+    lying(pair, adding([(b"sub", FOLDER), (path, entry)]))
     asyncio.run(try_to_sync(pair))
     assert snapshot(pair) == before
     assert not os.path.lexists("/tmp/afield-evil")
@@ -116,14 +121,15 @@ def test_an_entry_with_an_evil_name_is_made_nowhere(pair, path):
     assert not identity.exists() or identity.read_bytes().strip() != b"evil"
 
 
+@pytest.mark.parametrize("entry", [FILE, FOLDER, LINK], ids=["file", "folder", "link"])
 @pytest.mark.parametrize("target", [b"../outside", b"/tmp", b"."])
-def test_a_file_below_a_link_is_not_written_through_it(pair, target):
+def test_nothing_below_a_link_is_made_through_it(pair, target, entry):
     (pair.folder / "outside").mkdir()
     (pair.here / "mine").write_text("mine")
     pair.there.mkdir()
     before = snapshot(pair)
     link = Entry(Node("l", False, target), STAT)
-    lying(pair, adding([(b"way", link), (b"way/afield-evil", FILE)]))
+    lying(pair, adding([(b"way", link), (b"way/afield-evil", entry)]))
     asyncio.run(try_to_sync(pair))
     assert snapshot(pair) == before
     assert not os.path.lexists("/tmp/afield-evil")

@@ -1,4 +1,4 @@
-"""File systems that take two names for one, and clocks that are wrong: nothing is lost, and people are told."""
+"""File systems that take two names for one, clocks that are wrong, watches that run out: nothing is lost, and people are told."""
 
 import asyncio
 import os
@@ -162,5 +162,26 @@ def test_clocks_that_agree_say_nothing(pair):
         (pair.here / "a").write_text("x")
         async with pair.up() as session:
             assert abs(session.status().clock) < 2.0
+
+    asyncio.run(body())
+
+
+# -- watches
+
+
+def test_where_the_watches_run_out_changes_are_still_found_and_the_status_counts_the_rest(pair, wait_for):
+    odd(pair, "here", "watches=2")
+
+    async def body():
+        for number in range(5):
+            (pair.here / str(number)).mkdir()
+        async with pair.up() as session:
+            await wait_for(lambda: session.status().here.unwatched == 4, "the count of what is polled")
+            assert session.status().there.unwatched == 0
+            for number in range(5):
+                (pair.here / str(number) / "f").write_text("new")
+            await wait_for(lambda: len(pair.tree("there")) == 10, "what was saved where nothing is watched")
+            (pair.here / "new").mkdir()
+            await wait_for(lambda: session.status().here.unwatched == 5, "the count with one more folder")
 
     asyncio.run(body())

@@ -113,7 +113,10 @@ class Tools:
         return self.run(self.python, *words, **more)
 
     def tool(self, name, *words, **more):
-        return self.run(HERE / "bin" / name, *words, **more)
+        return self.run(self.program(name), *words, **more)
+
+    def program(self, name):
+        return HERE / "bin" / name
 
     def popen(self, *words, env=None, **more):
         argv = [*self.world.lab.client, *map(str, words)]

@@ -3,6 +3,11 @@
 import os
 import subprocess
 
+import pytest
+from powerless import as_nobody_special
+from wheelhouse import make_wheel
+from world import tree_of
+
 
 def test_the_program_runs_there(tools):
     assert tools.shim("-c", "import os; print(os.uname().nodename)").stdout == "a\n"
@@ -78,3 +83,20 @@ def test_the_environment_goes_along_without_secrets(tools):
     code = "import os; print(sorted(n for n in os.environ if n.startswith('T_')), os.environ.get('PYTHONHASHSEED'))"
     env = {"T_PLAIN": "1", "T_API_TOKEN": "x", "T_URL": "postgres://me:pw@db/x", "PYTHONHASHSEED": "7"}
     assert tools.shim("-c", code, env=env).stdout == "['T_PLAIN'] 7\n"
+
+
+@pytest.mark.parametrize("way", ["twin"], indirect=True)
+def test_uv_pip_install_never_writes_where_the_mirror_is_or_will_be(tools, way):
+    make_wheel(tools.world.root / "wheels", "probe")
+    words = ["pip", "install", "--no-index", "--find-links", tools.world.root / "wheels", "--python", tools.python]
+    for action in (None, "sync", "remove"):
+        if action:
+            tools.world.afield("mirror", action)
+        before = tree_of(tools.project / ".afield", ())
+        done = tools.run(*as_nobody_special([tools.program("uv"), *words, "probe"]), check=False)
+        assert done.returncode != 0, (action, done.stderr)
+        assert "Installed" not in done.stderr
+        left = tree_of(tools.project / ".afield", ())
+        for found in (before, left):
+            found.pop(b".lock", None)  # uv's own
+        assert left == before

@@ -69,7 +69,6 @@ class JobKeeper:
         self._told = -1
         self._told_watch: "Any" = None
         self._notifiers = 0
-        self._killer: "Any" = None
         self._timer: "Any" = None
 
     # the whole
@@ -316,12 +315,8 @@ class JobKeeper:
         self._signal(CONT)
         if number == KILL:
             return
-        if self._killer is None:
-            self._killer = self.loop.call_later(float(grace), self._kill)
-
-    def _kill(self) -> "None":
-        self._killer = None
-        self._signal(KILL)
+        # Of several that stop it the least patient counts; who comes after the end reaches nobody.
+        self.loop.call_later(float(grace), lambda: self._signal(KILL))
 
     def _signal(self, number: "int") -> "None":
         mark = self.state["process"] or [0, ""]

@@ -34,7 +34,7 @@ _TOOL_PARTS = frozenset(
 )
 _KEYS = (
     b".ssh .gnupg .aws .azure .kube .docker .password-store .netrc .pypirc .config/gcloud .config/gh .git-credentials .pgpass "
-    b".env".split()
+    b".env .pip .config/pip .my.cnf .npmrc .vault-token .kaggle .config/kaggle .config/rclone .cache/huggingface/token".split()
 )
 # Of these a plain argument means the machine that runs the program.
 _SYSTEM = (b"/usr", b"/etc", b"/bin", b"/sbin", b"/lib", b"/lib32", b"/lib64", b"/opt", b"/var/lib", b"/boot", b"/snap")
@@ -102,7 +102,9 @@ def is_below(path: bytes, folder: bytes) -> bool:
 def _forbidden(path: bytes, home: bytes) -> bool:
     if any(is_below(path, kernel) for kernel in _KERNEL):
         return True
-    return any(is_below(path, home + b"/" + name) for name in _KEYS)
+    # By whatever name: a link may lead there, and a home is often a link itself.
+    names, homes = {path, os.path.realpath(path)}, {home, os.path.realpath(home)}
+    return any(is_below(one, house + b"/" + name) for one in names for house in homes for name in _KEYS)
 
 
 def _too_wide(path: bytes, home: bytes) -> bool:

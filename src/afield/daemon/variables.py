@@ -103,12 +103,14 @@ _WELCOME = (
     "PYDEVD_*",
 )
 _SECRET = re.compile(
-    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|APIKEY|API_KEY|ACCESS_KEY|PRIVATE|COOKIE|KUBECONFIG|NETRC|_KEY$|^KEY$|_PAT$|_DSN$"
+    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|APIKEY|API_KEY|ACCESS_KEY|PRIVATE|COOKIE|KUBECONFIG|NETRC|_KEYS?$|^KEYS?$|_PAT$|_DSN$"
+    r"|(^|_|SSH)PASS$|_PWD?$|_CREDS?$|(^|_)JWT|BEARER|CONNECTION_?STRING"
     r"|_AUTH$|^AUTH|_AUTH_|^(AWS|AZURE|GOOGLE|GCP|GCLOUD|GH|GITHUB|GITLAB)_",
     re.IGNORECASE,
 )
-# A password inside a URL (RFC 3986, section 3.2.1), as in DATABASE_URL or an index with a login.
-_LOGIN = re.compile(rb"://[^/@\s]*:[^/@\s]*@")
+# A password inside a URL (RFC 3986, section 3.2.1), as in DATABASE_URL or an index with a login. On the web the name alone may
+# be one: a token needs no password.
+_LOGIN = re.compile(rb"://[^/@\s]*:[^/@\s]*@|https?://[^/@\s]+@", re.IGNORECASE)
 
 
 # Asked for each variable of each run, and the names hardly change between runs.

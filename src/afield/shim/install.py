@@ -86,6 +86,7 @@ def install(
         for name in set(old) - set(names):
             _remove(os.path.join(folder, "bin", name))
         _install_base(folder, names)
+        close_lib(project)
         if far is not None:
             _write(os.path.join(folder, "pyvenv.cfg"), _pyvenv(folder, far), 0o644)
         if stamp != old_conf.get("stamp", ""):
@@ -106,11 +107,23 @@ def uninstall(project: str) -> None:
         _remove(os.path.join(folder, "shim.conf"))
         _remove(os.path.join(folder, "pyvenv.cfg"))
         shutil.rmtree(os.path.join(folder, "shim"), ignore_errors=True)
-        for empty in ("bin", "base/bin", "base"):
+        for empty in ("bin", "base/bin", "base", "lib"):
             with contextlib.suppress(OSError):
                 os.rmdir(os.path.join(folder, empty))
+        lib64 = os.path.join(folder, "lib64")
+        if os.path.islink(lib64) and not os.path.exists(lib64):
+            _remove(lib64)
     except OSError as error:
         raise FileFailed(f"cannot remove the shims in {folder}: {error.strerror}", path=folder) from error
+
+
+def close_lib(project: str) -> None:
+    """Make what a mirror fills, empty and closed: `uv pip install`, which writes here and not there, has to fail and say so. Raises OSError."""
+    folder = os.path.join(project, ".afield")
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(os.path.join(folder, "lib"), 0o555)
+    with contextlib.suppress(FileExistsError):
+        os.symlink("lib", os.path.join(folder, "lib64"))
 
 
 def _names(python_versions: Sequence[str]) -> list[str]:

@@ -10,9 +10,10 @@ Equal files are kept once for all environments, projects and machines of yours.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
-from afield.cli.asking import ask
+from afield.cli.asking import ask, project_of
 from afield.cli.parse import add_json, add_machine
 from afield.cli.render_mirror import removed_text, status_text, synced_text
 
@@ -68,7 +69,13 @@ def _get(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _remove(args: argparse.Namespace, terminal: Terminal) -> int:
+    from afield.shim.install import close_lib, installed_machine
+
     done = ask("mirror-remove", args, terminal)
+    folder = project_of(args)[0].folder
+    if installed_machine(folder) is not None:
+        with contextlib.suppress(OSError):
+            close_lib(folder)
     terminal.result(done, removed_text(done))
     return 0
 
