@@ -9,7 +9,7 @@ import pytest
 from afield.files.bundle import Pack
 from afield.files.handles import Handles
 from afield.files.tasks import Task
-from afield.testing.files import FilesWorker, put
+from afield.testing.files import FilesWorker, op, put
 
 # A worker that writes to a file the first time it comes to a step.
 BOOT = """
@@ -58,6 +58,40 @@ def test_a_file_that_is_made_right_before_a_new_one_takes_its_name_stays(root, s
         (found,) = worker.apply([put(b"f", b"new")], [b"new"])
         assert found[0] == "refused"
         assert read(root + b"/f") == b"typed meanwhile"
+
+
+def test_a_removal_does_not_take_what_came_right_now(root):
+    with meddling("keep", root + b"/d/f") as worker:
+        worker.open(root)
+        os.mkdir(root + b"/d")
+        write(root + b"/d/f", b"scanned")
+        (found,) = worker.apply([op("remove", b"d/f", worker.tree()[b"d/f"])])
+        assert found[1]["code"] == "file-changed"
+        assert read(root + b"/d/f") == b"typed meanwhile"
+        assert worker.request("history") == []
+        assert worker.apply([op("remove", b"d/f", worker.tree()[b"d/f"])])[0][0] == "ok"
+        assert [event[2:4] for event in worker.request("history")] == [[b"d/f", "removed"]]
+
+
+def test_a_rename_does_not_take_what_came_right_now(root):
+    with meddling("move", root + b"/f") as worker:
+        worker.open(root)
+        write(root + b"/f", b"scanned")
+        (found,) = worker.apply([op("move", b"f", worker.tree()[b"f"], to=b"g")])
+        assert found[1]["code"] == "file-changed"
+        assert read(root + b"/f") == b"typed meanwhile"
+        assert not os.path.exists(root + b"/g")
+        assert worker.apply([op("move", b"f", worker.tree()[b"f"], to=b"g")])[0][0] == "ok"
+        assert read(root + b"/g") == b"typed meanwhile"
+
+
+def test_a_name_that_is_taken_again_after_a_rename_is_left_alone(root):
+    with meddling("moved", root + b"/f") as worker:
+        worker.open(root)
+        write(root + b"/f", b"scanned")
+        (found,) = worker.apply([op("move", b"f", worker.tree()[b"f"], to=b"g")])
+        assert found[0] == "ok"
+        assert (read(root + b"/f"), read(root + b"/g")) == (b"typed meanwhile", b"scanned")
 
 
 @pytest.mark.parametrize("size", [3, 2_000_000], ids=["whole", "streamed"])
