@@ -40,6 +40,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.kill:
         number = args.kill if len(args.kill) == WHOLE_ID else find(ask("processes", args, terminal), args.kill)
         done = ask("kill", args, terminal, id=number, signal=args.signal)
+        if not done["told"]["reached"]:
+            raise NoSuchProcess(f"{args.kill} has ended already", hint="what runs: afield processes")
         terminal.result(done, f"signal {args.signal} sent")
         return 0
     found = ask("processes", args, terminal)
