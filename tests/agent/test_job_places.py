@@ -170,6 +170,8 @@ def test_the_end_is_told_to_a_webhook_whose_address_is_kept_nowhere(agent, base)
 
     class Hook(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
+            row = agent.call("jobs")[-1]
+            assert (row["lingers"], row["writes"]) == (True, False)
             got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.end_headers()

@@ -161,6 +161,7 @@ def test_a_job_that_daemonizes_has_ended_and_what_goes_on_is_still_kept(agent, b
     state = job(agent, "sh", "-c", script)
     assert wait_end(agent, state) == {"exit": 4}
     assert find(agent, state)["lingers"]
+    assert find(agent, state)["writes"]
     with open(gate, "w"):
         pass
     wait_until(lambda: not find(agent, state)["lingers"])

@@ -219,7 +219,7 @@ def _command(item: dict[str, Any]) -> str:
         word if isinstance(word, str) else bytes(word).decode("utf-8", "backslashreplace")
         for word in item.get("argv") or []
     ]
-    return " ".join(words)[:80]
+    return " ".join(words)[:80] or "(a login shell)"
 
 
 def toml_word(value: Any) -> str:

@@ -141,7 +141,7 @@ def check_value(setting: Setting, value: Any, where: str) -> Any:
     good = _CHECKS[setting.kind](value)
     if good is None:
         expected = _EXPECTED[setting.kind]
-        hint = setting.help if setting.help != expected else f'for example {setting.name} = "{setting.default}"'
+        hint = setting.help if setting.help != expected else f'for example mode = "{MODES[0]}"'
         raise ConfigError(f"{where}: {setting.key} expects {expected}, got {value!r}", hint=hint)
     return good
 

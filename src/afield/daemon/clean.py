@@ -7,13 +7,14 @@ same form is left alone unless forced, and what it is gets named. What must not 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from afield.daemon import api_envs, api_jobs, api_link, api_ports, folders, syncs
 from afield.daemon.transfers import check_name, open_worker
-from afield.errors import AfieldError, GuardRefused, NoSuchFile, RootMissing
+from afield.errors import AfieldError, GuardRefused, NoSuchFile, RootMissing, RootReplaced
 from afield.sync.notice import amount
 from afield.transports.local import LocalTransport
 
@@ -43,7 +44,8 @@ async def clean(daemon: Daemon, ask: Ask, args: Args) -> Any:
         await api_envs.tell_made(target, ask)
     if target.live:
         # What was just produced there must be here before anything goes.
-        await target.barrier()
+        with contextlib.suppress(GuardRefused, RootMissing, RootReplaced):  # what is only there is found below
+            await target.barrier()
     parts = folders.parts_of(target.folder, target.machine, await target.place.home()) if args["files"] else []
     found = [(part, rows) for part in parts if (rows := await _rows(target, part, parts)) is not None]
     if args["dry_run"]:
