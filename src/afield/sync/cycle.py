@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
+from afield.errors import FileFailed
 from afield.sync import outcome as outcomes
 from afield.sync import steps
 from afield.sync.copied import learn_copied
@@ -106,9 +107,10 @@ async def decide_all(picture: Picture, paths: set[bytes]) -> Plan:
         held = {change.path for change in (*found.to_here, *found.to_there) if change.new is None}
         picture.pending |= held
         found = decide(picture, paths, unknown | ignored | held)
-    picture.pending |= unknown
+    unread = _note_unread(picture, unknown)
+    picture.pending |= unknown - unread
     found, copies = await learn_copied(picture, await learn_moved(picture, found))
-    return plan_for(picture, paths, found, copies)
+    return plan_for(picture, paths, found, copies, unread)
 
 
 # -- steps
@@ -193,7 +195,19 @@ async def check_removals(picture: Picture, found: Outcome, known: set[bytes]) ->
     return ignored_here | ignored_there, changed
 
 
-def plan_for(picture: Picture, paths: set[bytes], found: Outcome, copies: tuple[Copies, Copies]) -> Plan:
+def _note_unread(picture: Picture, unknown: set[bytes]) -> set[bytes]:
+    """Note what cannot be read, to be tried later; gives those paths. The others change right now."""
+    noted = set()
+    for side in (picture.here, picture.there):
+        for path in unknown & side.unread.keys():
+            picture.problems.add(side.name, path, side.unread[path], picture.now())
+            noted.add(path)
+    return noted
+
+
+def plan_for(
+    picture: Picture, paths: set[bytes], found: Outcome, copies: tuple[Copies, Copies], unread: set[bytes]
+) -> Plan:
     """Turn a decision into ops for both sides, without what a side cannot hold."""
     steps.at("plan")
     to_here, not_here = _possible(picture.here, found.to_here)
@@ -201,7 +215,7 @@ def plan_for(picture: Picture, paths: set[bytes], found: Outcome, copies: tuple[
     for side, impossible in (("here", not_here), ("there", not_there)):
         for item in impossible:
             picture.problems.stuck(side, item.path, item.code, item.text)
-    stuck = {item.path for item in (*not_here, *not_there)}
+    stuck = unread | {item.path for item in (*not_here, *not_there)}
     found = found._replace(to_here=to_here, to_there=to_there)
     everything = picture.compare_all
     trees = (picture.here.tree, picture.there.tree)
@@ -310,9 +324,18 @@ async def remember(picture: Picture, plan: Plan, results: tuple[Done, Done]) -> 
     )
 
 
+def _note_unreadable(picture: Picture, now: float) -> set[bytes]:
+    """Note what no scan could look at, to be looked at later; gives those paths."""
+    for side in (picture.here, picture.there):
+        for path, text in side.unreadable.items():
+            if not picture.problems.waits(side.name, path, now):
+                picture.problems.add(side.name, path, FileFailed(f"it cannot be read {side.name}: {text}"), now)
+    return {*picture.here.unreadable, *picture.there.unreadable}
+
+
 def _note_failures(picture: Picture, plan: Plan, failed: Iterable[tuple[str, Result]]) -> None:
     now = picture.now()
-    bad = set()
+    bad = _note_unreadable(picture, now)
     for side, result in failed:
         path = result.op["path"]
         bad.add(path)

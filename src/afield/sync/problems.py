@@ -57,6 +57,11 @@ class Problems:
         """Note what no retry will change (a kind of file that the side cannot hold)."""
         self._all[side, path] = Problem(side, path, code, text, hint, 1, float("inf"))
 
+    def waits(self, side: str, path: bytes, now: float) -> bool:
+        """Whether it is known and its next try is still to come."""
+        known = self._all.get((side, path))
+        return known is not None and known.next_try > now
+
     def of(self, code: str) -> set[bytes]:
         """Paths with a problem of that kind."""
         return {problem.path for problem in self._all.values() if problem.code == code}
