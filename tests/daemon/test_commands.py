@@ -370,3 +370,13 @@ def test_a_signal_for_what_has_ended_is_an_error(box):
     status, out, err = box.call("processes", "--kill", row["id"])
     assert (status, out) == (1, "")
     assert "has ended already" in err
+
+
+def test_a_sync_that_carried_nothing_does_not_tell_of_the_one_before(box):
+    box.write("here", "notes.md", "old\n")
+    box.ok("up")
+    box.write("here", "notes.md", "new\n")
+    box.wait(lambda: box.read("there", "notes.md") == "new\n", "the live sync")
+    # Looked at again, and found to be the same.
+    os.utime(os.path.join(box.here, "notes.md"))
+    assert box.ok("sync") == "both sides agree\n"

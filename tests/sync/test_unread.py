@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from afield.sync.channel import local_worker
+from afield.sync.problems import Problems
 
 
 @pytest.fixture
@@ -30,15 +31,15 @@ def told(session):
     return [(problem["side"], problem["path"]) for problem in session.status().problems]
 
 
-@pytest.mark.parametrize("before", ["old", None], ids=["edited", "new"])
-def test_a_file_that_cannot_be_read_is_a_problem_and_nothing_spins(plain, wait_for, before):
+@pytest.mark.parametrize("how", ["replaced", "edited", "new"])
+def test_a_file_that_cannot_be_read_is_a_problem_and_nothing_spins(plain, wait_for, how):
     async def body():
         plain.there.mkdir()
         file = plain.here / "file"
-        if before is not None:
-            file.write_text(before)
+        if how != "new":
+            file.write_text("old")
         async with plain.up() as session:
-            part = plain.folder / "file"
+            part = file if how == "edited" else plain.folder / "file"
             part.write_text("new and closed")
             part.chmod(0)
             part.rename(file)
@@ -48,7 +49,7 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_nothing_spins(plain, wait_f
             cycles = session.cycles
             await asyncio.sleep(0.3)
             assert session.cycles - cycles < 5, "it must not spin"
-            assert (plain.there / "file").exists() == (before is not None)
+            assert (plain.there / "file").exists() == (how != "new")
             file.chmod(0o644)
             await wait_for(
                 lambda: (plain.there / "file").exists() and (plain.there / "file").read_text()[0] == "n", "it"
@@ -56,6 +57,16 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_nothing_spins(plain, wait_f
             await wait_for(lambda: told(session) == [], "the end of the problem")
 
     asyncio.run(body())
+
+
+def test_a_problem_that_became_one_of_the_other_side_is_not_due_for_ever():
+    problems = Problems()
+    problems.add("there", b"f", None, 0.0)
+    assert problems.due(1.0) == {b"f"}
+    problems.add("here", b"f", None, 1.0)
+    problems.settle()
+    assert problems.next_due() > 1.0
+    assert [problem.side for problem in problems.visible()] == ["here"]
 
 
 def test_a_folder_that_cannot_be_read_is_a_problem_and_removes_nothing(plain, wait_for):

@@ -53,11 +53,11 @@ async def sync(daemon: Daemon, ask: Ask, args: Args) -> Any:
     await target.place.ready(ask)
     done = []
     for _, session in folders.sessions(target):
-        before = session.cycles
+        before = session.last
         with syncs.telling(session, ask, "sync"):
             await syncs.flush(session, agreed=args["removals"])
         done.append(syncs.done_of(session))
-        if session.cycles == before:
+        if session.last is before:
             done[-1].update(here=0, there=0, bytes=0)
     return folders.add_up(done)
 

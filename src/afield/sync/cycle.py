@@ -356,3 +356,5 @@ def _note_failures(picture: Picture, plan: Plan, failed: Iterable[tuple[str, Res
         for path in plan.paths:
             if path not in bad and path not in plan.stuck:
                 picture.problems.clear(path)
+        if plan.final:
+            picture.problems.settle()
