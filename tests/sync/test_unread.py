@@ -45,6 +45,7 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_nothing_spins(plain, wait_f
             part.rename(file)
             await session.flush()
             assert [path for _, path in told(session)] == ["file"]
+            assert session.status().problems[0]["code"] == "not-allowed"
             await wait_for(lambda: session.status().state == "live", "rest")
             cycles = session.cycles
             await asyncio.sleep(0.3)
