@@ -196,6 +196,19 @@ def test_a_job_follows_another_s_success(agent, base, home):
     assert find(agent, first)["ended"] <= find(agent, second)["started"]
 
 
+def test_a_job_that_was_waited_for_may_be_removed_as_soon_as_it_has_ended(agent, base, home):
+    gates = [os.path.join(home, name) for name in ("one", "two")]
+    one, two = (job(agent, "sh", "-c", f"while ! test -e {gate}; do sleep 0.01; done") for gate in gates)
+    last = job(agent, "true", after=[one["id"], two["id"]])
+    for state, gate in ((one, gates[0]), (two, gates[1])):
+        assert find(agent, last)["state"] == "waiting"
+        with open(gate, "w"):
+            pass
+        wait_end(agent, state)
+        agent.call("job-remove", job=state["id"])
+    assert wait_end(agent, last) == {"exit": 0}
+
+
 def test_a_job_is_skipped_after_a_failure_unless_any_end_will_do(agent, base):
     failed = job(agent, "false")
     wait_end(agent, failed)

@@ -62,6 +62,7 @@ def test_options_become_arguments():
         {"gpu": "0"},
         {"notify_url": "file:///etc/passwd"},
         {"after_any": True},
+        {"gpu_wait": True},
         {"name": "a\nb"},
         {"sync_back": ["runs/**", "../x"]},
         {"sync_back": ["/etc/passwd"]},

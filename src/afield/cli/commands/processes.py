@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def signal_number(text: str) -> int:
     """Read a signal: 15, TERM or SIGTERM. Raises ArgumentTypeError."""
-    if text.isdigit():
+    if text.isdigit() and 0 < int(text) < signal.NSIG:
         return int(text)
     name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
     if name not in signal.Signals.__members__:
