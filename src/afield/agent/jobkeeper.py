@@ -350,6 +350,8 @@ class JobKeeper:
                 if not flow.ready():
                     break
                 left -= max(1, self._journal.position + self._journal.lost - before)
+            if not flow.closed:
+                flow.ready()  # its end, unless others still hold it
         if os.WIFSIGNALED(status):
             self.state.update(state="killed", exit={"killed": os.WTERMSIG(status)})
         else:
