@@ -167,9 +167,12 @@ def test_every_python_keeps_a_job(start, base, any_python):
 
 def test_the_end_is_told_to_a_webhook_whose_address_is_kept_nowhere(agent, base):
     got = []
+    asked, looked = threading.Event(), threading.Event()
 
     class Hook(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
+            asked.set()
+            looked.wait(30)
             got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.end_headers()
@@ -182,6 +185,10 @@ def test_the_end_is_told_to_a_webhook_whose_address_is_kept_nowhere(agent, base)
         thread = threading.Thread(target=server.handle_request)
         thread.start()
         state = job(agent, "sh", "-c", "exit 2", name="hooked", url=f"http://127.0.0.1:{server.server_port}/t0ken")
+        assert asked.wait(30)
+        row = agent.call("jobs")[-1]
+        assert (row["lingers"], row["writes"]) == (True, False)
+        looked.set()
         thread.join()
     assert (got[0]["job"], got[0]["exit"], got[0]["text"][-13:]) == ("hooked", 2, "exited with 2")
     wait_end(agent, state)

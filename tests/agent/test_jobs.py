@@ -202,6 +202,7 @@ def test_a_job_that_daemonizes_has_ended_and_what_goes_on_is_still_kept(agent, b
     state = job(agent, "sh", "-c", script)
     assert wait_end(agent, state) == {"exit": 4}
     assert find(agent, state)["lingers"]
+    assert find(agent, state)["writes"]
     with open(gate, "w"):
         pass
     wait_until(lambda: not find(agent, state)["lingers"])
@@ -249,6 +250,19 @@ def test_a_job_follows_another_s_success(agent, base, home):
         pass
     assert wait_end(agent, second) == {"exit": 0}
     assert find(agent, first)["ended"] <= find(agent, second)["started"]
+
+
+def test_a_job_that_was_waited_for_may_be_removed_as_soon_as_it_has_ended(agent, base, home):
+    gates = [os.path.join(home, name) for name in ("one", "two")]
+    one, two = (job(agent, "sh", "-c", f"while ! test -e {gate}; do sleep 0.01; done") for gate in gates)
+    last = job(agent, "true", after=[one["id"], two["id"]])
+    for state, gate in ((one, gates[0]), (two, gates[1])):
+        assert find(agent, last)["state"] == "waiting"
+        with open(gate, "w"):
+            pass
+        wait_end(agent, state)
+        agent.call("job-remove", job=state["id"])
+    assert wait_end(agent, last) == {"exit": 0}
 
 
 def test_a_job_is_skipped_after_a_failure_unless_any_end_will_do(agent, base):

@@ -175,6 +175,17 @@ def test_git_keeps_off_the_environment(home, local, start):
         assert file.read().split("\n").count(".afield/") == 1
 
 
+def test_repository_that_is_made_after_the_view_leaves_the_environment_out(home, local, start):
+    there = os.path.join(home, "far")
+    os.mkdir(there)
+    agent = start(env={"HOME": home})
+    view = agent.call("view", folders=[[os.fsencode(there), local]], env=b"/usr/bin/python3")
+    done = in_view(agent, view, "sh", "-c", "touch mine; git init -q .", cwd=local)
+    assert done.status == 0, done.err
+    done = in_view(agent, view, "sh", "-c", "git add -A && git status --porcelain", cwd=local)
+    assert bytes(done.out) == b"A  mine\n", done.err
+
+
 def test_the_interpreter_below_an_environment_cannot_be_written_to(place, local, home):
     agent, there, uid = place
     python = made_venv(os.path.join(home, "ml"), "/usr/bin/python3", "--without-pip")

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -16,13 +17,13 @@ def afield(tmp_path):
     env.update(XDG_CONFIG_HOME=str(tmp_path / "config"), HOME=str(tmp_path / "home"))
     (tmp_path / "work").mkdir()
 
-    def run(*words, **more):
+    def run(*words, extra=None, **more):
         more.setdefault("stdout", subprocess.PIPE)
         command = more.pop("command", [*spawn.cli_command(), *words])
         return subprocess.run(
             command,
             cwd=tmp_path / "work",
-            env=env,
+            env={**env, **(extra or {})},
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -106,6 +107,21 @@ def test_help_and_version_go_to_stdout(afield):
     assert afield("--version").stdout.startswith("afield ")
     assert afield("help", "up").stdout == afield("up", "--help").stdout
     assert afield().returncode == 2
+
+
+def test_an_output_that_cannot_say_everything_says_it_otherwise(afield):
+    """A Latin-1 terminal, say; Python's own answer is a traceback."""
+    done = afield(command=[sys.executable, "-m", "afield.cli", "--help"], extra={"PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "COMMAND \\u2026" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["status"], ["up"], ["run", "true"], ["init", "gpu1"]])
+def test_a_working_folder_that_is_gone_is_named(afield, words):
+    script = 'mkdir gone; cd gone; rmdir ../gone; exec "$@"'
+    done = afield(command=["sh", "-c", script, "sh", *spawn.cli_command(), *words])
+    assert done.returncode == 2
+    assert "the working folder does not exist any more" in done.stderr
 
 
 def test_names_that_are_not_utf8_or_drive_terminals_are_shown_as_their_bytes():

@@ -14,7 +14,7 @@ from afield.errors import UsageError
 def job(**more):
     base = {"number": 3, "name": "train", "state": "running", "exit": None, "argv": ["python", "train.py"], "gpus": []}
     base |= {"created": 100.0, "started": 100.0, "ended": None, "now": 160.0, "why": "", "lost": 0, "output": 1500}
-    return {**base, "alive": True, "lingers": False, "id": "0123abcd", **more}
+    return {**base, "alive": True, "lingers": False, "writes": False, "id": "0123abcd", **more}
 
 
 def test_the_options_of_a_job_stand_before_the_command():
@@ -62,6 +62,7 @@ def test_options_become_arguments():
         {"gpu": "0"},
         {"notify_url": "file:///etc/passwd"},
         {"after_any": True},
+        {"gpu_wait": True},
         {"name": "a\nb"},
         {"sync_back": ["runs/**", "../x"]},
         {"sync_back": ["/etc/passwd"]},
@@ -138,3 +139,9 @@ def test_the_first_look_has_no_rates():
     now = rates(look(10.0, 1000, 500), look(10.0, 1000, 500))
     assert now["jobs"][0]["cpu"] is None
     assert "cpu     [....................] ?" in top_text(now)
+
+
+def test_a_job_whose_end_is_being_told_is_done_and_one_whose_children_write_is_not_quite():
+    done = job(state="exited", exit={"exit": 0}, lingers=True)
+    assert ended_lines([done]) == "job 3 (train): done"
+    assert ended_lines([{**done, "writes": True}]) == "job 3 (train): done, others still write"

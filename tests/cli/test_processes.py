@@ -34,9 +34,10 @@ def test_signals_have_numbers_and_names(text, number):
     assert signal_number(text) == number
 
 
-def test_an_unknown_signal_is_refused():
-    with pytest.raises(argparse.ArgumentTypeError, match="NOSUCH"):
-        signal_number("NOSUCH")
+@pytest.mark.parametrize("text", ["NOSUCH", "0", "99", "-1"])
+def test_an_unknown_signal_is_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=text):
+        signal_number(text)
 
 
 def test_the_list_says_how_a_program_ended_and_how_many_are_hidden():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afield.cli import render
-from afield.cli.commands.demo import took
+from afield.cli.commands.demo import demo_text, took
 from afield.cli.jobs import started_text
 from afield.cli.render_files import ignored_text, restored_text
 from afield.cli.render_jobs import ended_lines
@@ -136,3 +136,22 @@ def test_status_says_why_a_link_is_down_and_when_the_next_try_is():
 
 def test_status_with_nothing_up_says_how_to_start():
     assert "afield up" in status_text({"places": {}, "projects": {}})
+
+
+def test_the_table_of_the_demo_fits_the_terminal():
+    rows = [
+        {"ok": True, "step": "conflict", "seconds": 1.3, "what": "edited on both sides: listed, settled with --here"}
+    ]
+    rows += [{"ok": False, "step": "status", "seconds": 0.02, "what": "failed"}]
+    assert demo_text(rows, 46).split("\n") == [
+        "   step      took     what happened",
+        "✓  conflict  1300 ms  edited on both sides:",
+        "                      listed, settled with",
+        "                      --here",
+        "✗  status    20.0 ms  failed",
+    ]
+    assert len(demo_text(rows, None).split("\n")) == 3
+
+
+def test_a_login_shell_has_a_name_in_the_list_of_processes():
+    assert "(a login shell)" in render.processes_text([{"id": "ab", "pid": 3, "state": "running", "argv": []}])

@@ -60,7 +60,7 @@ def test_later_layers_win_and_say_so(project):
     [
         ('[machines.x]\nplce = "local://"\n', "plce", "place"),
         ('[sync]\nmodus = "push"\n', "modus", "mode"),
-        ('[machines.x]\nplace = "local://"\n[machines.x.sync]\nmode = "both"\n', "both", "one of"),
+        ('[machines.x]\nplace = "local://"\n[machines.x.sync]\nmode = "both"\n', "both", 'mode = "two-way-safe"'),
         ("[machines.x]\n", "place is missing", "ssh://"),
         ('[machines.x]\nplace = "local://"\n[sync]\nask-above = "lots"\n', "lots", "bytes"),
         ('[machines.x]\nplace = ""\n', "not empty", "where"),

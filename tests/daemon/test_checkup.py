@@ -101,3 +101,9 @@ def test_git_matters_when_it_is_wanted():
     assert checkup.git(True, True, True).state == "ok"
     assert checkup.git(True, False, False).state == "warn"
     assert checkup.git(True, False, True).state == "fail"
+
+
+def test_a_watched_network_disk_is_well_and_says_what_comes_late():
+    rows = checkup.sync({"state": "live", "watch": {"here": "inotify", "there": "both"}})
+    assert states(rows) == ["ok", "ok", "ok"]
+    assert "what other machines write" in rows[2].text

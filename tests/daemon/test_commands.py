@@ -369,3 +369,31 @@ def test_a_daemon_that_is_in_use_says_how_it_is_stopped_all_the_same(box):
     assert status == 1
     assert "still in use" in out
     assert "hint: afield daemon stop --force" in err
+
+
+def test_settings_that_wait_for_down_and_up_are_told_by_who_would_use_them(box):
+    box.ok("up")
+    box.write("here", "afield.toml", box.read("here", "afield.toml") + '\n[sync]\nmode = "push"\n')
+    for word in ("sync", "up"):
+        status, _, err = box.call(word)
+        assert status == 0
+        assert "mode changed in afield.toml: `afield down` and `afield up` make it so" in err
+
+
+def test_a_signal_for_what_has_ended_is_an_error(box):
+    box.ok("up")
+    assert box.call("run", "true")[0] == 0
+    row = json.loads(box.ok("processes", "--all", "--json"))[-1]
+    status, out, err = box.call("processes", "--kill", row["id"])
+    assert (status, out) == (1, "")
+    assert "has ended already" in err
+
+
+def test_a_sync_that_carried_nothing_does_not_tell_of_the_one_before(box):
+    box.write("here", "notes.md", "old\n")
+    box.ok("up")
+    box.write("here", "notes.md", "new\n")
+    box.wait(lambda: box.read("there", "notes.md") == "new\n", "the live sync")
+    # Looked at again, and found to be the same.
+    os.utime(os.path.join(box.here, "notes.md"))
+    assert box.ok("sync") == "both sides agree\n"

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from afield.errors import AfieldError, GuardRefused, NeedsConfirmation, NotUp
+from afield.errors import AfieldError, GuardRefused, NeedsConfirmation, NotUp, RootReplaced
 
 
 def write(folder, name, text):
@@ -327,6 +327,15 @@ def test_clean_refuses_what_is_only_there_and_then_removes_all(up, wait, is_aliv
     left = [os.path.join(folder, name) for folder, _, names in os.walk(up.place) for name in names]
     assert left == []
     assert read(up.here, "a.py") == "print('hello')\n"
+
+
+def test_clean_works_while_a_guard_holds_the_sync(up):
+    with up.connect() as client:
+        client.request("sync", up.args)
+        shutil.rmtree(up.there)
+        with pytest.raises(RootReplaced):
+            client.request("sync", up.args)
+        assert "sync" in client.request("clean", {**up.args, "files": True}, timeout=60)["removed"]
 
 
 def test_a_face_that_leaves_during_the_first_sync_stops_it(sandbox, wait):

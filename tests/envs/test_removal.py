@@ -51,6 +51,11 @@ def test_what_is_no_environment_stays(files, path):
     assert (files.home / ".local/share/afield/envs/ml/pyvenv.cfg").exists()
 
 
+def test_what_no_word_removes_is_not_said_to_need_one(files):
+    python = files.folder("home/me/.pyenv/versions/3.12.1/bin")
+    assert take(files, python.parent)["why"] == "it is a Python of its own, not an environment"
+
+
 def test_a_folder_that_holds_the_project_stays_even_if_it_looks_like_an_environment(files):
     env = files.venv("home/me/odd")
     project = files.folder("home/me/odd/project")

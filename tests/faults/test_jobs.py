@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -189,6 +190,13 @@ def test_status_down_and_clean_know_jobs(up):
     assert "1 job goes on" in down.stdout + down.stderr
     plan = up.afield("clean", "--dry-run").stdout
     assert "job long" in plan
+    other = up.root / "other"
+    other.mkdir()
+    settings = (up.project / "afield.toml").read_text()
+    (other / "afield.toml").write_text(re.sub("folder = .*", 'folder = "~/other"', settings))
+    assert json.loads(up.afield("-C", str(other), "jobs", "--all", "--json").stdout)
+    up.afield("-C", str(other), "clean", "--yes", "--keep-other-jobs")
+    assert "running" in up.afield("jobs").stdout
     done = up.afield("clean", "--yes").stdout
     assert "job long" in done
     assert not list(up.home.glob("**/jobs/*"))

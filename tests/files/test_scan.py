@@ -157,6 +157,20 @@ def test_what_cannot_be_read_is_an_error_and_still_an_entry(foreign):
         assert [row[0] for row in found["errors"]] == [b"closed/f"]
 
 
+def test_a_file_that_cannot_be_read_is_told_apart_from_one_that_changes(foreign):
+    root = foreign + b"/root"
+    for name in (b"/closed", b"/open"):
+        write(root + name)
+        os.chown(root + name, 0, 0)
+    os.chmod(root + b"/closed", 0o600)
+    os.chown(root, 65534, 65534)
+    with FilesWorker(boot=DROPPED) as worker:
+        worker.open(root)
+        (rows,) = worker.wait(worker.send("hash", paths=[b"closed", b"gone", b"open"])).parts
+        assert [(row[0], row[1] is None) for row in rows] == [(b"closed", True), (b"gone", True), (b"open", False)]
+        assert [row[2] for row in rows[:2]] == ["not-allowed", None]
+
+
 def test_a_folder_and_a_root_that_may_not_be_written(foreign):
     root = foreign + b"/root"
     write(root + b"/closed/f", b"old")

@@ -1,6 +1,7 @@
 """The real pip resolves for another Python and another system, from a folder of small wheels."""
 
 import os
+import socket
 
 import pytest
 from wheelhouse import make_source, make_wheel
@@ -23,10 +24,10 @@ def house(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     said = []
 
-    def get(words, fit, download=download, **more):
+    def get(words, fit, download=download, options=("--no-index", "--find-links", folder), **more):
         to = str(tmp_path / f"to{len(os.listdir(tmp_path))}")
         os.makedirs(to)
-        return download(words, to, fit, options=["--no-index", "--find-links", folder], say=said.append, **more)
+        return download(words, to, fit, options=options, say=said.append, **more)
 
     get.folder = folder
     get.said = said
@@ -92,6 +93,17 @@ def test_a_package_that_is_nowhere_is_told_at_once(house):
     with pytest.raises(NoWheel, match="no wheel of nothing"):
         house(["nothing"], ARM, keep=[("dep", "1.0")])
     assert not any("resolving anew" in line for line in house.said)
+
+
+def test_an_index_that_does_not_answer_is_named_and_not_asked_anew(house):
+    """pip goes on as if it were empty, so the package would be told as one that has no wheel."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        index = f"https://127.0.0.1:{taken.getsockname()[1]}/simple"
+        words = [f"--index-url={index}", "--retries=1"]
+        with pytest.raises(EnvFailed, match=r"no wheel of six was found.*index could not be asked.*refused"):
+            house(["six"], ARM, keep=[("dep", "1.0")], options=words)
+    assert house.said.count("an index does not answer, pip tries it again") == 1
 
 
 def test_requirements_that_exclude_each_other(house):

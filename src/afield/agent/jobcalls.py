@@ -19,6 +19,7 @@ LOOK_WAIT = 20.0  # seconds: folders on a network disk
 TOP_WAIT = 15.0  # nvidia-smi is asked twice
 FEW = 64  # some 30 µs each
 REMOVE_WAIT = 600.0
+SEEN_WAIT = 1.5  # seconds: three looks of a job that waits (jobkeeper.LOOK_AFTER)
 STOP_PATIENCE = 3.0  # seconds that a keeper may take to accept an order
 KINDS = {
     "after": list,
@@ -168,7 +169,22 @@ def job_remove(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":
         raise ProcessError(
             "job %s has not ended" % job["name"], hint="end it first: afield stop %d, or use --force" % job["number"]
         )
-    return Later(lambda: end_all(base, [job]), REMOVE_WAIT)
+
+    def work() -> "Dict[str, Any]":
+        if job["state"] not in jobdir.LIVE:
+            let_be_seen(base, job["id"])
+        return end_all(base, [job])
+
+    return Later(work, REMOVE_WAIT)
+
+
+def let_be_seen(base: "str", job: "str") -> "None":
+    """Wait until who follows this job, which has ended, has had a look at how: after its removal it could not be told. Blocks."""
+    from time import monotonic, sleep
+
+    end = monotonic() + SEEN_WAIT
+    while monotonic() < end and any(row["state"] == "waiting" and job in row["after"] for row in jobdir.listing(base)):
+        sleep(0.05)
 
 
 def jobs_clean(keeper: "Keeper", args: "Dict[str, Any]") -> "Any":  # noqa: ARG001 one interface for all calls

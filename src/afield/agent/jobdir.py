@@ -135,6 +135,8 @@ def describe(folder: "str", state: "Dict[str, Any]", host: "str", booted: "str")
     found["state"] = judge(state, host, booted)
     here = state["host"] == host and state["boot"] == booted
     found["lingers"] = found["state"] not in LIVE and here and is_alive(state["keeper"])
+    # A keeper that only tells the end to a webhook or a command lives on, too.
+    found["writes"] = found["lingers"] and bool(state["lingers"])
     found["alive"] = here and is_alive(state.get("process"))
     journal = Reader(folder)
     found["position"], found["first"], found["output"] = journal.end(), journal.first(), journal.output()

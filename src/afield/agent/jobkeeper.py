@@ -58,6 +58,7 @@ class JobKeeper:
         self._wish = wish
         self._report = report
         self._waited = False
+        self._left = list(wish["after"])
         self._journal = Writer(folder, state["limit"])
         self._claim: "Optional[gpus.Claim]" = None
         self._request = spawn.Request(wish["request"])
@@ -153,18 +154,21 @@ class JobKeeper:
 
     def _after(self) -> "Optional[str]":
         """Give "" to go on, why it waits, or None when it was given up."""
-        for job in self._wish["after"]:
+        why = ""
+        for job in list(self._left):
             try:
                 other = jobdir.load(self.base, job)
             except NoSuchProcess:
                 self._never("skipped", "job %s, which it was to follow, was removed" % job)
                 return None
             if other["state"] in jobdir.LIVE:
-                return "after job %s" % other["name"]
+                why = why or "after job %s" % other["name"]
+                continue
             if not self._wish["after_any"] and other.get("exit") != {"exit": 0}:
                 self._never("skipped", "job %s, which it was to follow, did not succeed" % other["name"])
                 return None
-        return ""
+            self._left.remove(job)  # it counts from now on, also when it is removed
+        return why
 
     def _take_gpus(self) -> "Optional[str]":
         count = self._wish["gpus"]
@@ -343,6 +347,8 @@ class JobKeeper:
                 if not flow.ready():
                     break
                 left -= max(1, self._journal.position + self._journal.lost - before)
+            if not flow.closed:
+                flow.ready()  # its end, unless others still hold it
         if os.WIFSIGNALED(status):
             self.state.update(state="killed", exit={"killed": os.WTERMSIG(status)})
         else:

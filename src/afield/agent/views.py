@@ -46,6 +46,7 @@ class View:
         self.commands: "Optional[List[bytes]]" = kept["commands"]
         self.known: "Dict[bytes, Any]" = dict(kept["known"])
         self.on_disk: "bool" = kept["disk"]
+        self.gitless: "Optional[bytes]" = kept["gitless"]
         self.held: "Optional[Held]" = None
         self.bin_folder = fds.pop() if self.commands else -1
         self.namespaces = fds
@@ -80,6 +81,10 @@ class View:
         """Become a process of this view; for a forked child only. Raises OSError; ESTALE: what it shows was replaced."""
         if not self.is_whole():
             raise OSError(116, "")  # ESTALE
+        if self.gitless is not None and os.path.isdir(self.gitless + b"/.git"):
+            from afield.agent.standin import keep_out_of_git
+
+            keep_out_of_git(self.gitless)
         kinds = (namespaces.NEW_MOUNTS,)
         if len(self.namespaces) == 3:
             kinds = (namespaces.NEW_USER, namespaces.NEW_MOUNTS, namespaces.NEW_USER)  # type: ignore[assignment]

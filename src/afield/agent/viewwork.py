@@ -77,6 +77,7 @@ def make(wanted: "Dict[str, Any]", marks: "Optional[List[Any]]") -> "Tuple[Any, 
         "commands": None if commands is None else [commands.real, commands.shown],
         "known": [] if commands is None else [[name, mark] for name, mark in commands.known.items()],
         "disk": wanted["disk"],
+        "gitless": gitless(wanted["folders"][0][0]) if env is not None and not wanted["disk"] else None,
     }
     return {"told": told, "kept": kept}, fds
 
@@ -101,6 +102,11 @@ def put_up(wanted: "Dict[str, Any]", env: "Optional[Dict[str, Any]]") -> "Tuple[
         return twin.check() if env is not None else None, twin.commands, list(twin.descriptors), twin.ground.made
     except Exception as error:
         raise HalfMadeError(reason_of(error), twin.ground.made) from error
+
+
+def gitless(project: "bytes") -> "Optional[bytes]":
+    """Give the project's folder when it is no repository yet: one that is made later must leave the environment out as well."""
+    return None if os.path.exists(project + b"/.git") else project
 
 
 def program_of(name: "bytes", folder: "bytes") -> "bytes":

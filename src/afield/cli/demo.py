@@ -271,7 +271,7 @@ class Demo:
         return f"{place['state']}, {place['latency_ms']:.1f} ms away, agent uses {(agent.get('rss') or 0) / 1e6:.0f} MB, no port"
 
     def _clean(self) -> str:
-        done = self._json("clean", "--yes", "--json")
+        done = self._json("clean", "--yes", "--keep-other-jobs", "--json")
         return f"{len(done['removed'])} folders removed there, agent ended"
 
     # helpers

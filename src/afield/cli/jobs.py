@@ -53,6 +53,8 @@ def fields_of(wish: dict[str, Any]) -> dict[str, Any]:
         fields["limit"] = parse_size(wish["journal"])
     if wish.get("after_any") and not wish.get("after"):
         raise UsageError("--after-any says how --after is meant", hint="--after JOB --after-any")
+    if wish.get("gpu_wait") and "gpu" not in wish:
+        raise UsageError("--gpu-wait says how --gpu is meant", hint="--gpu N --gpu-wait")
     url = wish.get("notify_url")
     if url and not url.startswith(("http://", "https://")):
         raise UsageError(f"--notify-url expects an address that begins with https:// or http://, got {url!r:.60}")

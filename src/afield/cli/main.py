@@ -24,6 +24,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit status; never raises for what a user or a place did."""
     words = sys.argv[1:] if argv is None else argv
     _open_missing()
+    if (
+        sys.stdout.errors == "strict"
+    ):  # of another terminal's encoding than UTF-8: what it lacks is written out, not refused
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if "_ARGCOMPLETE" in os.environ:
         from afield.cli.completing import complete
 
@@ -42,6 +46,8 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         # What a verb foresees is an AfieldError; what is left is our own output (a full disk, a closed descriptor).
         _drop_output()
+        if _is_folder_gone():
+            return _usage("the working folder does not exist any more\nhint: go to a folder that does: cd")
         return _fail(f"the output cannot be written: {error.strerror}" if error.filename is None else str(error))
     if argv is None and words[:1] and words[0] in _RUNS:
         sys.stderr.flush()
@@ -58,6 +64,14 @@ def _open_missing() -> None:
             except OSError:
                 os.open(os.devnull, os.O_WRONLY if fd else os.O_RDONLY)
             setattr(sys, name, open(fd, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 as long as the process
+
+
+def _is_folder_gone() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _drop_output() -> None:

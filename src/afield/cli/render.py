@@ -132,7 +132,7 @@ def _mode(item: dict[str, Any]) -> str:
 
 def copied_text(done: dict[str, Any], target: str) -> str:
     """What get or put copied."""
-    return f"{plural(int(done.get('files') or 1), 'file')}, {size(done.get('bytes') or 0)} → {printable(target)}"
+    return f"{plural(int(done.get('files', 1)), 'file')}, {size(done.get('bytes') or 0)} → {printable(target)}"
 
 
 def forwards_text(found: list[dict[str, Any]]) -> str:
@@ -219,7 +219,7 @@ def _command(item: dict[str, Any]) -> str:
         word if isinstance(word, str) else bytes(word).decode("utf-8", "backslashreplace")
         for word in item.get("argv") or []
     ]
-    return " ".join(words)[:80]
+    return " ".join(words)[:80] or "(a login shell)"
 
 
 def toml_word(value: Any) -> str:

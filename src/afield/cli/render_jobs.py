@@ -20,7 +20,7 @@ def state_text(job: dict[str, Any]) -> str:
         word = f"signal {ended['killed']}"
     else:
         word = str(job["state"])
-    return word + (", others still write" if job.get("lingers") else "")
+    return word + (", others still write" if job.get("writes") else "")
 
 
 def span_text(job: dict[str, Any], now: float) -> str:

@@ -140,7 +140,9 @@ def _read(path: str) -> dict[str, Any]:
         with open(path, "rb") as file:
             return tomllib.load(file)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}", hint="the file is TOML; see docs/reference/settings.md") from None
+        raise ConfigError(
+            f"{path}: {error}", hint='the file is TOML: texts stand in quotes, as in place = "ssh://me@host"'
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
 

@@ -139,7 +139,9 @@ def check_value(setting: Setting, value: Any, where: str) -> Any:
     """Return value in its working form. Raises ConfigError that names the place in the file."""
     good = _CHECKS[setting.kind](value)
     if good is None:
-        raise ConfigError(f"{where}: {setting.key} expects {_EXPECTED[setting.kind]}, got {value!r}", hint=setting.help)
+        expected = _EXPECTED[setting.kind]
+        hint = setting.help if setting.help != expected else f'for example mode = "{MODES[0]}"'
+        raise ConfigError(f"{where}: {setting.key} expects {expected}, got {value!r}", hint=hint)
     return good
 
 

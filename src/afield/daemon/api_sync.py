@@ -21,6 +21,8 @@ def answers_of(args: Args) -> syncs.Answers:
 async def up(daemon: Daemon, ask: Ask, args: Args) -> Any:
     """Link, first sync, live sync."""
     target = daemon.projects.get(args["project"], args["machine"])
+    if target.problem is not None and target.live:
+        ask.note(target.problem)
     told = await daemon.projects.up(target, ask, answers_of(args))
     daemon.mirrors.refresh(target)
     return {"place": target.place.text, "folder": target.machine.folder, "sync": told}
@@ -46,14 +48,16 @@ async def sync(daemon: Daemon, ask: Ask, args: Args) -> Any:
         return await _preview(daemon, ask, args)
     if not target.live:
         return await daemon.projects.up(target, ask, answers_of(args))
+    if target.problem is not None:
+        ask.note(target.problem)
     await target.place.ready(ask)
     done = []
     for _, session in folders.sessions(target):
-        before = session.cycles
+        before = session.last
         with syncs.telling(session, ask, "sync"):
             await syncs.flush(session, agreed=args["removals"])
         done.append(syncs.done_of(session))
-        if session.cycles == before:
+        if session.last is before:
             done[-1].update(here=0, there=0, bytes=0)
     return folders.add_up(done)
 

@@ -150,6 +150,9 @@ def sync(entry: dict[str, Any] | None, problem: str | None = None) -> list[Row]:
             rows.append(
                 Row("watch", "warn", f"{side}: {missing} folders have no watch and are looked at in turns", hint)
             )
+        elif mode == "both":
+            text = f"{side}: inotify, and looked at in turns: what other machines write on this file system is noticed later"
+            rows.append(Row("watch", "ok", text))
         elif mode and mode != "inotify":
             rows.append(Row("watch", "warn", f"{side}: {mode}; changes are noticed later"))
         else:

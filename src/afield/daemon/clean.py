@@ -7,13 +7,14 @@ same form is left alone unless forced, and what it is gets named. What must not 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from afield.daemon import api_envs, api_jobs, api_link, api_ports, folders, syncs
 from afield.daemon.transfers import check_name, open_worker
-from afield.errors import AfieldError, GuardRefused, NoSuchFile, RootMissing
+from afield.errors import AfieldError, GuardRefused, NoSuchFile, RootMissing, RootReplaced
 from afield.sync.notice import amount
 from afield.transports.local import LocalTransport
 
@@ -43,21 +44,19 @@ async def clean(daemon: Daemon, ask: Ask, args: Args) -> Any:
         await api_envs.tell_made(target, ask)
     if target.live:
         # What was just produced there must be here before anything goes.
-        await target.barrier()
+        with contextlib.suppress(GuardRefused, RootMissing, RootReplaced):  # what is only there is found below
+            await target.barrier()
     parts = folders.parts_of(target.folder, target.machine, await target.place.home()) if args["files"] else []
     found = [(part, rows) for part in parts if (rows := await _rows(target, part, parts)) is not None]
     if args["dry_run"]:
-        return {"would_remove": await _plan(target, found)}
+        return {"would_remove": await _plan(target, found, others=args["others"])}
     for part, rows in found if not args["force"] else ():
         only_there = await _only_there(target, part, rows)
         if only_there:
             raise _refusal(part, only_there)
     removed = await daemon.projects.down(target)
     removed += await api_ports.stop_of(daemon, target)
-    ended = await target.place.connection.call("jobs-clean", timeout=660)
-    removed += [f"job {name}" for name in ended["removed"]]
-    for name in ended["kept"]:
-        ask.note(f"job {name} belongs to another host that shares this home: it stays")
+    removed += [f"job {name}" for name in await _end_jobs(target, ask, others=args["others"])]
     # What lies inside another folder goes first.
     theres = sorted((part.there for part, _ in found), key=len, reverse=True)
     told = await target.place.connection.call("clean", {"folders": theres}, timeout=660)
@@ -71,6 +70,25 @@ async def clean(daemon: Daemon, ask: Ask, args: Args) -> Any:
         if isinstance(transport, LocalTransport):
             await asyncio.to_thread(_tidy, transport)
     return {"removed": removed, "kept": [row.get("label") for row in kept]}
+
+
+async def _end_jobs(target: Target, ask: Ask, *, others: bool) -> list[str]:
+    """End and remove all jobs at the place, or (not ``others``) those of this project; gives their names."""
+    if others:
+        ended = await target.place.connection.call("jobs-clean", timeout=660)
+        for name in ended["kept"]:
+            ask.note(f"job {name} belongs to another host that shares this home: it stays")
+        return list(ended["removed"])
+    names = []
+    for job in await _jobs(target, others=False):
+        done = await target.place.connection.call("job-remove", {"job": job["id"], "force": True}, timeout=660)
+        names += done["removed"]
+    return names
+
+
+async def _jobs(target: Target, *, others: bool) -> list[Any]:
+    there = await target.there()
+    return [job for job in await api_jobs.listing(target) if others or job["project"] == there]
 
 
 async def _kept(target: Target, rows: list[Any]) -> list[Any]:
@@ -103,12 +121,12 @@ async def _rows(target: Target, part: folders.Part, parts: list[folders.Part]) -
     return [row for some in listed for row in some if not (row[0] + b"/").startswith(tops)]
 
 
-async def _plan(target: Target, found: list[tuple[folders.Part, list[Any]]]) -> list[str]:
+async def _plan(target: Target, found: list[tuple[folders.Part, list[Any]]], *, others: bool) -> list[str]:
     plan = []
     if target.session is not None:
         plan.append("the sync of this project")
     print_of = await target.place.connection.call("footprint")
-    for job in await api_jobs.listing(target):
+    for job in await _jobs(target, others=others):
         runs = ", which is ended" if job["state"] in api_jobs.LIVE else ""
         plan.append(f"job {job['name']} ({job['number']}, {job['state']}) and its output{runs}")
     plan.append(f"the agent (process {print_of['pid']}) and its {print_of['files']} files, {amount(print_of['disk'])}")

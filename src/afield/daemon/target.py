@@ -69,7 +69,9 @@ class Target:
         changed = [name for name in fixed if getattr(machine, name) != getattr(self.machine, name)]
         self.problem = None
         if changed and not self.at_rest:
-            self.problem = f"{', '.join(changed)} changed in {FILE}: `afield down` and `afield up` make it so"
+            self.problem = (
+                f"{', '.join(changed).replace('_', '-')} changed in {FILE}: `afield down` and `afield up` make it so"
+            )
             self.later = machine
             return
         self.machine = machine

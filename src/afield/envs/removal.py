@@ -43,11 +43,11 @@ def refusal(prefix: "str", made: "str", keep: "Sequence[str]", *, foreign: "bool
             return "%s is in it" % folder
     if made and os.path.dirname(real) == os.path.realpath(made):
         return ""
-    if not foreign:
-        return "afield did not make it"
     marks = (os.path.join(prefix, "pyvenv.cfg"), os.path.join(prefix, "conda-meta", "history"))
     if not any(os.path.isfile(mark) for mark in marks):
         return "it is a Python of its own, not an environment"
     if os.path.exists(os.path.join(prefix, "condabin")) or os.path.isdir(os.path.join(prefix, "envs")):
         return "it is an installation of conda, and other environments hang on it"
+    if not foreign:
+        return "afield did not make it"
     return ""

@@ -4,8 +4,9 @@ import hashlib
 import os
 from time import monotonic
 
-from afield.errors import AfieldError
+from afield.errors import AfieldError, NoSuchFile, WrongKind
 from afield.files.bundle import PIECE, open_file, stat_of
+from afield.files.faults import from_os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,14 +19,18 @@ PART = 1000
 
 
 def hash_files(handles: "Handles", paths: "List[bytes]", task: "Any") -> "Iterator[Optional[List[List[Any]]]]":
-    """Yield lists of [path, digest or None, stat or None] (None: it vanished or changed meanwhile), None to give way."""
+    """Yield lists of [path, digest or None, stat or None], None to give way.
+
+    Without a digest it vanished or changed meanwhile; a code of an error in place of the stat: it cannot be read.
+    """
     rows: "List[List[Any]]" = []
     for path in paths:
-        digest, stat = None, None
+        digest: "Optional[bytes]" = None
+        stat: "Any" = None
         try:
             fd, found = open_file(handles, path)
-        except AfieldError:
-            rows.append([path, None, None])
+        except AfieldError as error:
+            rows.append([path, None, None if isinstance(error, (NoSuchFile, WrongKind)) else error.code])
             continue
         try:
             hasher = hashlib.sha256()
@@ -39,8 +44,8 @@ def hash_files(handles: "Handles", paths: "List[bytes]", task: "Any") -> "Iterat
             after = os.fstat(fd)
             if stat_of(after) == stat_of(found):
                 digest, stat = hasher.digest(), list(stat_of(after))
-        except OSError:
-            digest = stat = None
+        except OSError as error:
+            stat = from_os_error(error, path).code
         finally:
             os.close(fd)
         rows.append([path, digest, stat])

@@ -213,6 +213,8 @@ class Watch:
             self.pending.moved(old, path, now, folder=True)
         elif mask & (words.CREATE | words.MOVED_TO):
             self.pending.came(path, now)
+        elif mask & words.ATTRIB and self.inotify is not None and path not in self.inotify.watches:
+            self.pending.came(path, now)  # it may be read now
         elif mask & (words.DELETE | words.MOVED_FROM):
             if mask & words.DELETE:
                 # It was empty: nothing below it is watched any more, and the kernel has dropped its own watch.

@@ -40,6 +40,23 @@ def read_answer(part: Any, ops: Sequence[Op]) -> Iterator[tuple[int, Result]]:
             yield index, Result(op, "error", error=error_of(detail))
 
 
+def unread_of(done: Any) -> dict[bytes, AfieldError]:
+    """Give why files could not be read, by path, from what a ``read`` ended with; one that changed meanwhile is not among them."""
+    rows = done.get("failed") if isinstance(done, dict) else None
+    found = {}
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, list) and len(row) == 3 and isinstance(row[0], bytes) and row[1] != FileChanged.code:
+            found[row[0]] = error_of({"code": row[1], "text": row[2]})
+    return found
+
+
+def with_cause(result: Result, unread: dict[bytes, AfieldError]) -> Result:
+    """Give a result with the source's word: the target knows only that it did not get the file."""
+    missed = isinstance(result.error, FileChanged)
+    error = unread.get(result.op["path"]) if missed else None
+    return result if error is None else result._replace(outcome="error", error=error)
+
+
 def error_of(detail: Any) -> AfieldError:
     """Give the error that an answer names, whatever it is."""
     try:

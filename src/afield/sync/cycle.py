@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
+from afield.errors import FileFailed
 from afield.sync import outcome as outcomes
 from afield.sync import steps
 from afield.sync.copied import learn_copied
@@ -24,6 +25,7 @@ from afield.tree.reconcile import Change, Outcome, reconcile, undecided
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from afield.errors import AfieldError
     from afield.sync.answers import Result
     from afield.sync.copied import Copies
     from afield.sync.packed import Row
@@ -92,7 +94,7 @@ async def decide_all(picture: Picture, paths: set[bytes]) -> Plan:
     if foreseen is not None:
         return foreseen
     unknown = await hash_undecided(picture, paths)
-    ignored: set[bytes] = set()
+    unread, ignored = _unread(picture, unknown), set[bytes]()
     for _ in range(CHECKS):
         found = decide(picture, paths, unknown | ignored)
         more, changed = await check_removals(picture, found, ignored)
@@ -104,13 +106,17 @@ async def decide_all(picture: Picture, paths: set[bytes]) -> Plan:
         ignored |= more
         paths |= changed
         unknown |= await hash_undecided(picture, paths)
+        unread.update(_unread(picture, unknown))
     else:
         # The tree does not hold still: leave what would be removed for the next cycle.
         held = {change.path for change in (*found.to_here, *found.to_there) if change.new is None}
         picture.pending |= held
         found, copies = decide(picture, paths, unknown | ignored | held), ({}, {})
-    picture.pending |= unknown
-    return plan_for(picture, paths, found, copies)
+    for (side, path), error in unread.items():
+        picture.problems.add(side, path, error, picture.now())
+    waiting = {path for _, path in unread}
+    picture.pending |= unknown - waiting
+    return plan_for(picture, paths, found, copies, waiting)
 
 
 # -- steps
@@ -204,7 +210,15 @@ def changed_meanwhile(picture: Picture, found: Outcome) -> set[bytes]:
     return changed
 
 
-def plan_for(picture: Picture, paths: set[bytes], found: Outcome, copies: tuple[Copies, Copies]) -> Plan:
+def _unread(picture: Picture, unknown: set[bytes]) -> dict[tuple[str, bytes], AfieldError]:
+    """Give what of this cannot be read, by side and path; the rest changes right now."""
+    sides = (picture.here, picture.there)
+    return {(side.name, path): side.unread[path] for side in sides for path in unknown & side.unread.keys()}
+
+
+def plan_for(
+    picture: Picture, paths: set[bytes], found: Outcome, copies: tuple[Copies, Copies], unread: set[bytes]
+) -> Plan:
     """Turn a decision into ops for both sides, without what a side cannot hold."""
     steps.at("plan")
     to_here, not_here = _possible(picture.here, found.to_here)
@@ -212,7 +226,7 @@ def plan_for(picture: Picture, paths: set[bytes], found: Outcome, copies: tuple[
     for side, impossible in (("here", not_here), ("there", not_there)):
         for item in impossible:
             picture.problems.stuck(side, item.path, item.code, item.text)
-    stuck = {item.path for item in (*not_here, *not_there)}
+    stuck = unread | {item.path for item in (*not_here, *not_there)}
     found = found._replace(to_here=to_here, to_there=to_there)
     everything = picture.compare_all
     trees = (picture.here.tree, picture.there.tree)
@@ -321,9 +335,18 @@ async def remember(picture: Picture, plan: Plan, results: tuple[Done, Done]) -> 
     )
 
 
+def _note_unreadable(picture: Picture, now: float) -> set[bytes]:
+    """Note what no scan could look at, to be looked at later; gives those paths."""
+    for side in (picture.here, picture.there):
+        for path, text in side.unreadable.items():
+            if not picture.problems.waits(side.name, path, now):
+                picture.problems.add(side.name, path, FileFailed(f"it cannot be read {side.name}: {text}"), now)
+    return {*picture.here.unreadable, *picture.there.unreadable}
+
+
 def _note_failures(picture: Picture, plan: Plan, failed: Iterable[tuple[str, Result]]) -> None:
     now = picture.now()
-    bad = set()
+    bad = _note_unreadable(picture, now)
     for side, result in failed:
         path = result.op["path"]
         bad.add(path)
@@ -344,3 +367,5 @@ def _note_failures(picture: Picture, plan: Plan, failed: Iterable[tuple[str, Res
         for path in plan.paths:
             if path not in bad and path not in plan.stuck:
                 picture.problems.clear(path)
+        if plan.final:
+            picture.problems.settle()

@@ -38,6 +38,7 @@ class Problems:
 
     def __init__(self) -> None:
         self._all: dict[tuple[str, bytes], Problem] = {}
+        self._due: dict[tuple[str, bytes], Problem] = {}
 
     def __len__(self) -> int:
         return len(self._all)
@@ -57,6 +58,11 @@ class Problems:
         """Note what no retry will change (a kind of file that the side cannot hold)."""
         self._all[side, path] = Problem(side, path, code, text, hint, 1, float("inf"))
 
+    def waits(self, side: str, path: bytes, now: float) -> bool:
+        """Whether it is known and its next try is still to come."""
+        known = self._all.get((side, path))
+        return known is not None and known.next_try > now
+
     def of(self, code: str) -> set[bytes]:
         """Paths with a problem of that kind."""
         return {problem.path for problem in self._all.values() if problem.code == code}
@@ -73,7 +79,15 @@ class Problems:
 
     def due(self, now: float) -> set[bytes]:
         """Paths whose time has come."""
-        return {problem.path for problem in self._all.values() if problem.next_try <= now}
+        self._due = {key: problem for key, problem in self._all.items() if problem.next_try <= now}
+        return {path for _, path in self._due}
+
+    def settle(self) -> None:
+        """Forget what was due and did not come up again, though its path has another problem now: it would be due for ever."""
+        for key, problem in self._due.items():
+            if self._all.get(key) is problem:
+                del self._all[key]
+        self._due = {}
 
     def next_due(self) -> float | None:
         """When the next one is due."""

@@ -11,7 +11,7 @@ import time
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from afield.errors import AfieldError, Cancelled, LinkLost, ProtocolError
+from afield.errors import AfieldError, Cancelled, LinkLost, ProtocolError, from_value
 from afield.sync.bounds import Bound
 from afield.sync.endpoint import Endpoint, Request
 from afield.sync.packed import SideTree
@@ -59,6 +59,8 @@ class Side:
         self.changed: set[bytes] = set()
         self.unsure: set[bytes] = set()
         self.unreadable: dict[bytes, str] = {}
+        # Files whose content was asked for last and cannot be had, and why.
+        self.unread: dict[bytes, AfieldError] = {}
         self.ignored: dict[str, Any] = {}
         self.limited: dict[str, Any] | None = None
         self.watch_mode = ""
@@ -230,6 +232,8 @@ class Side:
             self._during = set()
             done = await self.asked().request("rescan", {"paths": wanted}, on_part=into(fresh, Bound(self.name)))
             ignored.update(lists(done, "ignored"))
+            for path in wanted:
+                self.unreadable.pop(path, None)
             self.unreadable.update(lists(done, "errors"))
             self._take([path for path in self.at_or_below(wanted) if not self.hidden(path)], fresh)
         return ignored
@@ -243,13 +247,16 @@ class Side:
         self._replace(old_paths, fresh)
 
     async def hash(self, paths: Iterable[bytes]) -> None:
-        """Learn the content of these files; one that changes meanwhile stays without."""
+        """Learn the content of these files; one that changes meanwhile or cannot be read (``unread``) stays without."""
+        self.unread = {}
         for wanted in pieces(paths):
             await self.asked().request("hash", {"paths": wanted}, on_part=self._hashed)
 
     def _hashed(self, part: list[list[Any]]) -> None:
         for path, digest, stat in part:
             entry = self.tree.get(path)
+            if digest is None and isinstance(stat, str) and entry is not None:
+                self.unread[path] = from_value({"code": stat, "text": f"the file cannot be read {self.name} ({stat})"})
             if entry is None or entry.node.kind != "f" or digest is None or stat is None:
                 continue
             self.unsure.discard(path)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from afield.errors import AfieldError, DiskFull, ProtocolError
 from afield.files import squeeze
 from afield.files.columns import encode_ops
-from afield.sync.answers import Op, Result, read_answer
+from afield.sync.answers import Op, Result, read_answer, unread_of, with_cause
 from afield.sync.bundle import BundleReader
 from afield.sync.large import LargeFlow, goes_alone, has_some
 from afield.sync.valve import Valve, Way
@@ -163,9 +163,10 @@ class _Flow:
     async def wait(self) -> list[Result]:
         """Wait until the target answered all; never raises for what a side did, only when this task is cancelled."""
         reason: AfieldError | None = None
+        unread: dict[bytes, AfieldError] = {}
         try:
             if self.read is not None:
-                await self.read.wait()
+                unread = unread_of(await self.read.wait())
                 if not self.bundle.between_files or len(self.digests) != len(self.batch.items):
                     raise ProtocolError(f"the bundle has {len(self.digests)} files, expected {len(self.batch.items)}")
                 self.apply.send_end()
@@ -177,7 +178,8 @@ class _Flow:
             self.cancel()
             raise
         return [
-            result or Result(op, "lost", error=reason) for op, result in zip(self.batch.ops, self.results, strict=True)
+            with_cause(result or Result(op, "lost", error=reason), unread)
+            for op, result in zip(self.batch.ops, self.results, strict=True)
         ]
 
     def cancel(self) -> None:

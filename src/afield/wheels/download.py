@@ -40,6 +40,11 @@ sys.exit(main(sys.argv[1:]))
 _MISSING = re.compile(
     r"(?:No matching distribution found for|Could not find a version that satisfies the requirement) ([^\s;(]+)"
 )
+# What pip says of an index that it gives up (its last try of one that does not answer); it then goes on as if the index were empty.
+_UNREACHED = re.compile(
+    r"Retry\(total=0,.*? connection broken by '(?:\w+\()?(?:'?<[^>]*>[:,] '?)?(.+?)'?\)?': \S*$|Could not fetch URL (.+?)(?: - skipping)?$|(\S+ is not a trusted or secure host)",
+    re.MULTILINE,
+)
 
 
 def find_pip() -> tuple[str, str]:
@@ -92,7 +97,9 @@ def download(
         if code == 0:
             return wheels_in(folder)
         error = explain(text, fit)
-        if isinstance(error, NoWheel) and tags.requirement_name(error.details["package"]) not in _names(kept):
+        if unreached(text) is not None or (
+            isinstance(error, NoWheel) and tags.requirement_name(error.details["package"]) not in _names(kept)
+        ):
             raise error
         say("what is installed there does not fit what is asked for: resolving anew")
         for name in wheels_in(folder):
@@ -188,6 +195,8 @@ def _run(pip: tuple[str, str], words: list[str], fit: tags.Fit | None, say: Call
             said.append(line)
             if line.startswith(("Collecting", "  Downloading", "ERROR")):
                 say(line.rstrip())
+            elif "Retry(total=" in line and not any("Retry(total=" in each for each in said[:-1]):
+                say("an index does not answer, pip tries it again")
         code = child.wait()
     return code, "".join(said)
 
@@ -195,6 +204,13 @@ def _run(pip: tuple[str, str], words: list[str], fit: tags.Fit | None, say: Call
 def explain(text: str, fit: tags.Fit) -> EnvFailed | NoWheel:
     """Make the error of what pip said when it failed."""
     found = _MISSING.findall(text)
+    reason = unreached(text)
+    if found and reason is not None:
+        return EnvFailed(
+            f"no wheel of {found[-1]} was found, and an index could not be asked: {reason}",
+            hint="check the network and pip's settings here, name a folder of wheels (--pip=--no-index "
+            "--pip=--find-links=FOLDER), or let pip there use the network there (--direct)",
+        )
     if found:
         return NoWheel(
             f"no wheel of {found[-1]} fits {fit.describe()}",
@@ -205,6 +221,12 @@ def explain(text: str, fit: tags.Fit) -> EnvFailed | NoWheel:
     errors = [line.strip() for line in text.splitlines() if line.startswith("ERROR")]
     last = errors[0] if errors else (text.strip().splitlines() or ["no word of why"])[-1]
     return EnvFailed(f"pip here could not resolve it: {last}", hint="the lines above say what it tried")
+
+
+def unreached(text: str) -> str | None:
+    """Give why an index could not be asked, in pip's last words about it; None when each was."""
+    found = _UNREACHED.findall(text)
+    return next(word for word in found[-1] if word) if found else None
 
 
 def pip_wheel(folder: str, fit: tags.Fit, *, say: Callable[[str], None]) -> str:

@@ -22,13 +22,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     parser.add_argument("-n", "--dry-run", action="store_true", help="say what would be removed")
     parser.add_argument("--keep-files", action="store_true", help="leave the project's folder there")
+    parser.add_argument("--keep-other-jobs", action="store_true", help="end and remove only the jobs of this project")
     parser.add_argument("--force", action="store_true", help="remove files there that are not here as well")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Show what would go, ask, remove."""
-    fields: dict[str, Any] = {"files": not args.keep_files, "force": args.force}
+    fields: dict[str, Any] = {"files": not args.keep_files, "force": args.force, "others": not args.keep_other_jobs}
     if args.dry_run or not args.yes:
         plan = ask("clean", args, terminal, dry_run=True, **fields)
         listed = [one_line(str(item)) for item in plan.get("would_remove") or []]

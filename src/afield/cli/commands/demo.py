@@ -7,7 +7,10 @@ own daemon, settings and project in a temporary folder, and removes them. `afiel
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import shutil
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any
 
 from afield.cli.demo import Demo
 from afield.cli.parse import add_json, add_ssh
@@ -31,15 +34,26 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     rows = demo.run()
     count = sum(row["ok"] for row in rows)
     good = count == len(rows)
-    text = table(
-        [
-            ["", "step", "what happened", "took"],
-            *(["✓" if row["ok"] else "✗", row["step"], row["what"], took(row["seconds"])] for row in rows),
-        ]
-    )
-    text += f"\n{count} of {len(rows)} steps did what they show"
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    text = f"{demo_text(rows, width)}\n{count} of {len(rows)} steps did what they show"
     terminal.result({"place": args.place, "ok": good, "steps": rows}, text)
     return 0 if good else 1
+
+
+def demo_text(rows: list[dict[str, Any]], width: int | None) -> str:
+    """Give the table. Pure. ``width``: columns of the terminal, so that what happened is wrapped below itself."""
+    front = [["", "step", "took"]]
+    front += [["✓" if row["ok"] else "✗", row["step"], took(row["seconds"])] for row in rows]
+    begins = table(front).split("\n")
+    indent = max(map(len, begins)) + 2
+    # In less than 20 columns words would be cut: there the terminal may wrap.
+    room = max(20, width - indent) if width is not None else None
+    lines = []
+    for begin, what in zip(begins, ["what happened", *(str(row["what"]) for row in rows)], strict=True):
+        pieces = textwrap.wrap(what, room) if room is not None else [" ".join(what.split())]
+        lines.append(begin.ljust(indent) + (pieces[0] if pieces else ""))
+        lines += [" " * indent + piece for piece in pieces[1:]]
+    return "\n".join(lines)
 
 
 def took(seconds: float) -> str:

@@ -40,6 +40,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.kill:
         number = args.kill if len(args.kill) == WHOLE_ID else find(ask("processes", args, terminal), args.kill)
         done = ask("kill", args, terminal, id=number, signal=args.signal)
+        if not done["told"]["reached"]:
+            raise NoSuchProcess(f"{args.kill} has ended already", hint="what runs: afield processes")
         terminal.result(done, f"signal {args.signal} sent")
         return 0
     found = ask("processes", args, terminal)
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def signal_number(text: str) -> int:
     """Read a signal: 15, TERM or SIGTERM. Raises ArgumentTypeError."""
-    if text.isdigit():
+    if text.isdigit() and 0 < int(text) < signal.NSIG:
         return int(text)
     name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
     if name not in signal.Signals.__members__:
