@@ -48,3 +48,8 @@ def cut(items: "List[Any]", weight: "Callable[[Any], int]") -> "Iterator[List[An
             part, total = [], 0
     if part:
         yield part
+
+
+def own_mark(entry: "Any") -> "Any":
+    """Give what ``Watch.own`` holds for an entry that we made ourselves."""
+    return True if entry.node.kind == "d" else tuple(entry.stat)

@@ -16,7 +16,7 @@ from afield.files.pending import NEW_FILE, QUIET, REMOVED, Pending
 from afield.files.polling import Polling
 from afield.files.rules import VENV_MARK, Rules
 from afield.files.scan import Scan, entry_of
-from afield.files.telling import changed
+from afield.files.telling import changed, own_mark
 from afield.tree.ignore import FILE_NAMES
 from afield.tree.paths import parents
 
@@ -395,8 +395,3 @@ class Watch:
         if self.inotify is not None:
             self.inotify.close()
             self.inotify = None
-
-
-def own_mark(entry: "Any") -> "Any":
-    """Give what ``Watch.own`` holds for an entry that we made ourselves."""
-    return True if entry.node.kind == "d" else tuple(entry.stat)
