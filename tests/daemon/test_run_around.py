@@ -135,7 +135,7 @@ def test_a_run_that_gives_up_while_a_port_is_prepared_leaves_nothing():
 
 def test_a_program_that_is_started_anew_holds_its_ports_once():
     class Way:
-        async def show(self, pairs):
+        async def show(self, pairs, *, fresh):
             return pairs
 
     class Base:
