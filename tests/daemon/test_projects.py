@@ -329,6 +329,20 @@ def test_clean_refuses_what_is_only_there_and_then_removes_all(up, wait, is_aliv
     assert read(up.here, "a.py") == "print('hello')\n"
 
 
+def test_clean_never_removes_the_folder_of_another_project(up):
+    """Two projects of one name have one folder there; the second one may not come up, and may not clean it either."""
+    other = up.project("other")
+    write(other, "afield.toml", read(up.here, "afield.toml"))
+    write(other, "a.py", "print('hello')\n")
+    with up.connect() as client:
+        for force in (False, True):
+            with pytest.raises(GuardRefused, match="belongs to another project"):
+                client.request("clean", {"project": other, "files": True, "force": force}, timeout=60)
+        plan = client.request("clean", {"project": other, "files": True, "dry_run": True})["would_remove"]
+        assert "another project" in plan[-1]
+    assert read(up.there, "a.py") == "print('hello')\n"
+
+
 def test_clean_works_while_a_guard_holds_the_sync(up):
     with up.connect() as client:
         client.request("sync", up.args)

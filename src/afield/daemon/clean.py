@@ -1,7 +1,8 @@
 """Takes every trace of afield away from a place: sync, agent, caches and, when asked, the project's folder there.
 
 Rules: first everything is looked at, then everything is removed; a folder there with something that is not here in the
-same form is left alone unless forced, and what it is gets named. What must not go in: anything about the local folder.
+same form is left alone unless forced, and what it is gets named; one of another project is never removed. What must not go
+in: anything about the local folder.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import asyncio
 import contextlib
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afield.daemon import api_envs, api_jobs, api_link, api_ports, folders, syncs
 from afield.daemon.transfers import check_name, open_worker
-from afield.errors import AfieldError, GuardRefused, NoSuchFile, RootMissing, RootReplaced
+from afield.errors import AfieldError, FilesError, GuardRefused, NoSuchFile, RootMissing, RootReplaced
 from afield.sync.notice import amount
 from afield.transports.local import LocalTransport
 
@@ -31,6 +33,7 @@ _DEPTH = 64
 # afield's own folder: history, staging, identity.
 _GIT = b".git/"
 _OWN = b".afield"
+_IDENTITY = b"/.afield/identity"
 # s that an agent without work takes to end at most, on a loaded machine.
 _ENDING = 5.0
 # s between two looks whether an acknowledgement has arrived; it is sent within some 25 ms.
@@ -50,6 +53,12 @@ async def clean(daemon: Daemon, ask: Ask, args: Args) -> Any:
     found = [(part, rows) for part in parts if (rows := await _rows(target, part, parts)) is not None]
     if args["dry_run"]:
         return {"would_remove": await _plan(target, found, others=args["others"])}
+    for part, _ in found:
+        if await _is_strange(target, part):
+            raise GuardRefused(
+                f"{os.fsdecode(part.there)} belongs to another project",
+                hint="keep the folder (`--keep-files`), or make it this project's first: afield up --take-over",
+            )
     for part, rows in found if not args["force"] else ():
         only_there = await _only_there(target, part, rows)
         if only_there:
@@ -121,6 +130,19 @@ async def _rows(target: Target, part: folders.Part, parts: list[folders.Part]) -
     return [row for some in listed for row in some if not (row[0] + b"/").startswith(tops)]
 
 
+async def _is_strange(target: Target, part: folders.Part) -> bool:
+    """Tell whether a folder there was synced, and not with the one here."""
+    async with open_worker(target) as worker:
+        try:
+            there = b"".join((await worker.collect("fetch", {"path": part.there + _IDENTITY}))[0])
+        except (FilesError, RootMissing):
+            return False
+    try:
+        return await asyncio.to_thread(Path(os.fsdecode(part.here + _IDENTITY)).read_bytes) != there
+    except OSError:
+        return True
+
+
 async def _plan(target: Target, found: list[tuple[folders.Part, list[Any]]], *, others: bool) -> list[str]:
     plan = []
     if target.session is not None:
@@ -135,6 +157,9 @@ async def _plan(target: Target, found: list[tuple[folders.Part, list[Any]]], *, 
         size = sum(row[3] for row in files)
         noun = "file" if len(files) == 1 else "files"
         plan.append(f"{os.fsdecode(part.there)}: {len(files)} {noun}, {amount(size)}")
+        if await _is_strange(target, part):
+            plan.append("  it belongs to another project: only --keep-files, which leaves it, is allowed")
+            continue
         only_there = await _only_there(target, part, rows)
         if only_there:
             named = ", ".join(os.fsdecode(path) for path in only_there[:_NAMED])
