@@ -11,10 +11,13 @@ if TYPE_CHECKING:
 
 def place_key(machine: Machine) -> str:
     """Give what two machines must share to share a link: the place and how to log in there."""
-    words = [machine.place, *machine.ssh]
+    place = machine.place
+    if place.startswith("ssh://") and not any(mark in place[6:] for mark in ":/?["):
+        place = place[6:]  # the long form of ``[user@]host``
+    words = [place, *machine.ssh]
     if machine.agent_python:
         words.append(f"python={machine.agent_python}")
-    return shlex.join(words) if len(words) > 1 else machine.place
+    return shlex.join(words) if len(words) > 1 else place
 
 
 def transport_options(machine: Machine) -> dict[str, str]:
