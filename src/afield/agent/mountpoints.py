@@ -8,6 +8,8 @@ made; who can have it alone at the end removes that. Rules: where no lock can be
 import fcntl
 import os
 
+from afield.agent.naming import sha256
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterable, List, Tuple
@@ -24,9 +26,7 @@ class Held:
     """One user of what was made for the folder that is shown at ``shown``; ``release`` when it is one no more."""
 
     def __init__(self, folder: "str", shown: "bytes") -> "None":
-        from hashlib import sha256
-
-        self.path = os.path.join(folder, sha256(shown).hexdigest()[:32])
+        self.path = os.path.join(folder, sha256(shown).hex()[:32])
         self.fd = -1
 
     def hold(self, made: "Iterable[Tuple[bytes, bytes]]") -> "bool":

@@ -14,6 +14,7 @@ from afield.agent import jobdir, namespaces
 from afield.agent.helpers import in_child, leave_agent
 from afield.agent.loop import READ
 from afield.agent.mountpoints import Held, folder_beside
+from afield.agent.naming import sha256
 from afield.agent.pumps import close_quietly
 from afield.agent.signals import c_signal
 from afield.agent.viewwork import make, mark_of, reason_of, widen
@@ -379,7 +380,5 @@ def check_wanted(args: "Dict[str, Any]") -> "Dict[str, Any]":
 
 def name_of(wanted: "Dict[str, Any]") -> "bytes":
     """Name what was asked for: 16 bytes."""
-    import hashlib
-
     pairs = [[list(pair) for pair in wanted[key]] for key in ("folders", "binds")]
-    return hashlib.sha256(encode([pairs, wanted["env"], wanted["disk"]])).digest()[:16]
+    return sha256(encode([pairs, wanted["env"], wanted["disk"]]))[:16]
