@@ -4,15 +4,11 @@ import os
 import stat
 
 import pytest
+from plain import read
 
 from afield.files.bundle import stat_of
 from afield.testing.files import FilesWorker, op, pack, put, results
 from afield.wire.records import encode_record
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def write(path, content=b"", mode=None):

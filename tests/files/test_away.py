@@ -4,20 +4,11 @@ import hashlib
 import os
 
 import pytest
+from plain import read, write
 
 from afield import errors
 from afield.testing.files import FilesWorker
 from afield.wire.records import encode_record
-
-
-def write(path, content=b""):
-    with open(path, "wb") as file:
-        file.write(content)
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def rows(parts):

@@ -7,6 +7,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plain import write
 
 from afield.errors import ProtocolError
 from afield.files.bundle import PIECE, Pack, Unpack
@@ -14,11 +15,6 @@ from afield.files.handles import Handles
 from afield.files.tasks import Task
 from afield.testing.files import pack
 from afield.tree.entries import encode_entries
-
-
-def write(path, content):
-    with open(path, "wb") as file:
-        file.write(content)
 
 
 def split(data):

@@ -4,6 +4,7 @@ import hashlib
 import os
 
 import pytest
+from plain import read, write
 
 from afield.testing.files import FilesWorker, op
 
@@ -13,16 +14,6 @@ CONTENT = b"some content" * 1000
 def copy(path, origin, content=CONTENT, **more):
     wanted = {"size": len(content), "executable": False, "mtime_ns": 10**18, "digest": hashlib.sha256(content).digest()}
     return op("copy", path, **{"from": origin}, **{**wanted, **more})
-
-
-def write(path, content):
-    with open(path, "wb") as file:
-        file.write(content)
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 @pytest.fixture

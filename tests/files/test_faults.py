@@ -6,20 +6,11 @@ import subprocess
 import time
 
 import pytest
+from plain import read, write
 
 from afield import errors
 from afield.testing.files import FilesWorker, op, pack, put
 from afield.wire.records import encode_record
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def write(path, content):
-    with open(path, "wb") as file:
-        file.write(content)
 
 
 @pytest.fixture

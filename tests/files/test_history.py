@@ -4,22 +4,13 @@ import os
 import time
 
 import pytest
+from plain import read, write
 
 from afield import errors
 from afield.files import history
 from afield.files.roots import Root
 from afield.files.state import State
 from afield.testing.files import FilesWorker, op, put
-
-
-def write(path, content=b""):
-    with open(path, "wb") as file:
-        file.write(content)
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def test_a_restored_file_takes_its_place_and_what_stood_there_is_kept(worker, root):

@@ -4,6 +4,7 @@ import hashlib
 import os
 
 import pytest
+from plain import read, write
 
 from afield.errors import AfieldError, FileChanged, ProtocolError
 from afield.files import patch, squeeze
@@ -18,16 +19,6 @@ def source(folder):
     with FilesWorker() as found:
         found.open(folder + b"/source")
         yield found
-
-
-def write(path: bytes, content: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(content)
-
-
-def read(path: bytes) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def noise(size: int) -> bytes:

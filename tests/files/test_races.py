@@ -5,6 +5,7 @@ import os
 import struct
 
 import pytest
+from plain import read, write
 
 from afield.files.bundle import Pack
 from afield.files.handles import Handles
@@ -26,14 +27,8 @@ worker.main(0, 1)
 """
 
 
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def write(path, content):
-    with open(path, "wb") as file:
-        file.write(content)
+def write_old(path, content):
+    write(path, content)
     os.utime(path, (1, 1))  # so that any later write shows
 
 
@@ -45,7 +40,7 @@ def meddling(step, path):
 def test_an_edit_right_before_a_file_is_replaced_stays(root, step):
     with meddling(step, root + b"/f") as worker:
         worker.open(root)
-        write(root + b"/f", b"scanned")
+        write_old(root + b"/f", b"scanned")
         (found,) = worker.apply([put(b"f", b"new", worker.tree()[b"f"])], [b"new"])
         assert found[0] == "refused"
         assert read(root + b"/f") == b"typed meanwhile"
@@ -64,7 +59,7 @@ def test_a_removal_does_not_take_what_came_right_now(root):
     with meddling("keep", root + b"/d/f") as worker:
         worker.open(root)
         os.mkdir(root + b"/d")
-        write(root + b"/d/f", b"scanned")
+        write_old(root + b"/d/f", b"scanned")
         (found,) = worker.apply([op("remove", b"d/f", worker.tree()[b"d/f"])])
         assert found[1]["code"] == "file-changed"
         assert read(root + b"/d/f") == b"typed meanwhile"
@@ -76,7 +71,7 @@ def test_a_removal_does_not_take_what_came_right_now(root):
 def test_a_rename_does_not_take_what_came_right_now(root):
     with meddling("move", root + b"/f") as worker:
         worker.open(root)
-        write(root + b"/f", b"scanned")
+        write_old(root + b"/f", b"scanned")
         (found,) = worker.apply([op("move", b"f", worker.tree()[b"f"], to=b"g")])
         assert found[1]["code"] == "file-changed"
         assert read(root + b"/f") == b"typed meanwhile"
@@ -88,7 +83,7 @@ def test_a_rename_does_not_take_what_came_right_now(root):
 def test_a_name_that_is_taken_again_after_a_rename_is_left_alone(root):
     with meddling("moved", root + b"/f") as worker:
         worker.open(root)
-        write(root + b"/f", b"scanned")
+        write_old(root + b"/f", b"scanned")
         (found,) = worker.apply([op("move", b"f", worker.tree()[b"f"], to=b"g")])
         assert found[0] == "ok"
         assert (read(root + b"/f"), read(root + b"/g")) == (b"typed meanwhile", b"scanned")
@@ -111,7 +106,7 @@ def test_content_that_was_damaged_on_the_way_is_not_kept(worker, root, size, tol
 @pytest.mark.parametrize("change", ["grow", "shrink", "overwrite"])
 def test_a_small_file_that_changes_while_it_is_read_is_bad(folder, monkeypatch, change):
     path = folder + b"/f"
-    write(path, b"x" * 100)
+    write_old(path, b"x" * 100)
     real = os.read
 
     def meddle(fd, size):

@@ -5,6 +5,7 @@ import shutil
 import socket
 
 import pytest
+from plain import read
 
 from afield import errors
 from afield.files.guards import forbid
@@ -15,11 +16,6 @@ from afield.testing.files import op, put
 def write(path, content=b"x"):
     with open(path, "wb") as file:
         file.write(content)
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 BAD = [b"../x", b"/tmp/x", b"a/../../x", b"./x", b"a//b", b"..", b".", b"", b"a/.", b"a/"]

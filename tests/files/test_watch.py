@@ -7,6 +7,7 @@ import statistics
 import time
 
 import pytest
+from plain import write
 
 from afield.files import looking, polling, service
 from afield.files.pending import LONGEST_STEP
@@ -52,11 +53,6 @@ def watched(request, root):
         assert worker.request("watch", on=True)["mode"] == request.param
         worker.mode = request.param
         yield worker
-
-
-def write(path, content=b""):
-    with open(path, "wb") as file:
-        file.write(content)
 
 
 def plain(tree):

@@ -8,16 +8,12 @@ import sys
 import time
 
 import pytest
+from plain import write
 
 from afield import errors
 from afield.files.worker import FULL
 from afield.testing.files import FilesWorker, pack, put
 from afield.wire.records import encode_record
-
-
-def write(path, content=b""):
-    with open(path, "wb") as file:
-        file.write(content)
 
 
 def test_a_small_request_overtakes_a_large_one(worker, root):
