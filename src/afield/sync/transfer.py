@@ -201,6 +201,14 @@ class _Untried:
         """Nothing is under way."""
 
 
+def _untried(batch: Batch, source: Endpoint, target: Endpoint, full: AfieldError | None) -> _Untried | None:
+    """Give what stands for a batch when a side that it needs is gone, or when it brings files and the disk is ``full``."""
+    lost = target.lost or (source.lost if batch.items else None)
+    if lost is not None:
+        return _Untried(batch, "lost", lost)
+    return _Untried(batch, "error", full) if full is not None and batch.items else None
+
+
 def _full(results: Sequence[Result]) -> AfieldError | None:
     return next((r.error for r in results if isinstance(r.error, DiskFull)), None)
 
@@ -228,6 +236,12 @@ async def transfer(
     valve = Valve(source, target, way or Way())
     full: AfieldError | None = None
 
+    def begin(batch: Batch) -> _Flow | LargeFlow:
+        if not batch.large:
+            return _Flow(source, target, batch, progress=progress, valve=valve, on_results=on_results, ahead=ahead)
+        ask = has_some(batch.ops[0], begun, valve.way.broken)
+        return LargeFlow(source, target, batch, progress=progress, valve=valve, on_results=on_results, ask=ask)
+
     async def finish_one() -> None:
         nonlocal full
         finished = await flows[0].wait()
@@ -239,20 +253,7 @@ async def transfer(
         for batch in batches(ops, entry_of):
             while len(flows) >= BATCHES_AHEAD:
                 await finish_one()
-            lost = target.lost or (source.lost if batch.items else None)
-            if lost is not None:
-                flows.append(_Untried(batch, "lost", lost))
-            elif full is not None and batch.items:
-                flows.append(_Untried(batch, "error", full))
-            elif batch.large:
-                ask = has_some(batch.ops[0], begun, valve.way.broken)
-                flows.append(
-                    LargeFlow(source, target, batch, progress=progress, valve=valve, on_results=on_results, ask=ask)
-                )
-            else:
-                flows.append(
-                    _Flow(source, target, batch, progress=progress, valve=valve, on_results=on_results, ahead=ahead)
-                )
+            flows.append(_untried(batch, source, target, full) or begin(batch))
         while flows:
             await finish_one()
     finally:
