@@ -101,13 +101,17 @@ async def job_start(daemon: Daemon, ask: Ask, args: Args) -> Any:
         await target.barrier("here")
     project = {"project": await target.there(), "origin": f"{socket.gethostname()}:{target.folder}"}
     wish = {**_wish(args), **project, "after": [job["id"] for job in after]}
-    process = await _process(target, request, active)
+
+    async def start() -> Job:
+        process = await _process(target, request, active)
+        job: Job = await target.place.connection.call("job-start", {**wish, "process": process}, timeout=_SLOW)
+        return job
+
     try:
-        job = await target.place.connection.call("job-start", {**wish, "process": process}, timeout=_SLOW)
+        job = await start()
     except NoSuchView:
         target.way.forget()
-        process = await _process(target, request, active)
-        job = await target.place.connection.call("job-start", {**wish, "process": process}, timeout=_SLOW)
+        job = await start()
     daemon.job_watch.look(target)
     return {"ready": True, "job": plain(job)}
 
