@@ -98,14 +98,20 @@ class Taken(Forward):
         self.free.set()
 
 
+async def being_given_back():
+    """A log, ports, and the task that gives 2222 back right now."""
+    log, free = [], asyncio.Event()
+    free.set()
+    ports = SharedPorts(lambda port, reverse: Taken(port, log, free))
+    assert await ports.take(2222, "a", reverse=False)
+    back = asyncio.ensure_future(ports.give_back(2222, "a", reverse=False))
+    await asyncio.sleep(0)
+    return log, ports, back
+
+
 def test_a_number_that_is_being_given_back_is_waited_for():
     async def scenario():
-        log, free = [], asyncio.Event()
-        free.set()
-        ports = SharedPorts(lambda port, reverse: Taken(port, log, free))
-        assert await ports.take(2222, "a", reverse=False)
-        back = asyncio.ensure_future(ports.give_back(2222, "a", reverse=False))
-        await asyncio.sleep(0)
+        log, ports, back = await being_given_back()
         assert await ports.take(2222, "b", reverse=False)
         assert log == [("start", 2222), ("stop", 2222), ("start", 2222)]
         await back
@@ -115,12 +121,7 @@ def test_a_number_that_is_being_given_back_is_waited_for():
 
 def test_a_run_that_gives_up_while_a_port_is_prepared_leaves_nothing():
     async def scenario():
-        log, free = [], asyncio.Event()
-        free.set()
-        ports = SharedPorts(lambda port, reverse: Taken(port, log, free))
-        assert await ports.take(2222, "a", reverse=False)
-        back = asyncio.ensure_future(ports.give_back(2222, "a", reverse=False))
-        await asyncio.sleep(0)
+        log, ports, back = await being_given_back()
         given_up = asyncio.ensure_future(ports.take(2222, "b", reverse=False))
         await asyncio.sleep(0)
         given_up.cancel()

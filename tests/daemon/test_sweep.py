@@ -134,7 +134,7 @@ class Stream:
         self.process.wait(20)
 
 
-def test_a_courier_sweeps_after_it_has_put_something_and_asks_for_what_was_swept_once_more(tmp_path):
+def test_a_courier_sweeps_after_it_has_put_something_and_asks_for_what_was_swept_once_more(tmp_path, wait):
     script = tmp_path / "tool" / "a.py"
     script.parent.mkdir()
     script.write_text("print(1)")
@@ -154,8 +154,7 @@ def test_a_courier_sweeps_after_it_has_put_something_and_asks_for_what_was_swept
 
     (_, there) = asyncio.run(run()).pairs[0]
     root = os.fsencode(tmp_path) + b"/home/.cache/afield/carried"
-    while not os.path.exists(root + b"/swept"):
-        time.sleep(0.005)
+    wait(lambda: os.path.exists(root + b"/swept"), "the sweep")
     with open(root + b"/lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the sweep is over
         assert os.path.exists(there)

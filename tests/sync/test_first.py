@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from afield.errors import GuardRefused, NeedsConfirmation, RootMissing, WrongIdentity
+from afield.errors import NeedsConfirmation, RootMissing, WrongIdentity
 
 
 def test_what_is_on_one_side_alone_comes_to_the_other(pair):
@@ -117,30 +117,6 @@ def test_a_missing_project_folder_is_named(pair):
         with pytest.raises(RootMissing):
             async with pair.up():
                 pass
-
-    asyncio.run(body())
-
-
-def test_an_emptied_place_is_not_taken_as_a_wish_to_delete(pair):
-    async def body():
-        for i in range(30):
-            (pair.here / f"f{i}").write_text(str(i))
-        async with pair.up():
-            pass
-        for path in pair.there.glob("f*"):
-            path.unlink()
-        session = pair.session()
-        try:
-            with pytest.raises(GuardRefused) as caught:
-                await session.start()
-            assert caught.value.details["guard"] == "root-empty"
-            assert session.status().state == "waiting"
-            assert len(pair.tree("here")) == 30
-            session.confirm()
-            await session.start()
-            assert pair.equal() == {}
-        finally:
-            await session.close()
 
     asyncio.run(body())
 
