@@ -277,11 +277,8 @@ def restore(service: "Service", args: "Dict[str, Any]", task: "Any") -> "Generat
     if not isinstance(event, bytes):
         raise NoSuchFile("there is no such event in the history: %.100r" % (event,))
     yield None
-    try:
-        steps.at("restore")
-        path = service.history.restore(root, check(event))
-    except OSError as error:
-        raise from_os_error(error, event)
+    steps.at("restore")
+    path = service.history.restore(root, check(event))
     steps.at("restored")
     return {"path": path}
 

@@ -12,7 +12,7 @@ import stat as modes
 from afield.files import steps
 from afield.files.bundle import stat_of
 from afield.files.handles import kind_of
-from afield.files.lossless import write_all
+from afield.files.lossless import is_still, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Stage:
             self.history.keep_link(folder, name, path, found.st_size)
             # Linking takes a moment and changes the ctime: look at the rest again.
             now = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            if stat_of(now)[:3] != stat_of(found)[:3]:
+            if not is_still(found, now):
                 raise Refused("it changed right now")
         os.rename(staged, name, src_dir_fd=self.fd, dst_dir_fd=folder)
 
