@@ -78,6 +78,13 @@ class Terminal:
         elif text:
             self.out(_harmless(text))
 
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal that the data goes to; None when it goes elsewhere, where nothing is to be cut or wrapped."""
+        import shutil
+
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
     def note(self, text: str) -> None:
         """Say something beside the data."""
         if not self.quiet:

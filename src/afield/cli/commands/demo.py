@@ -7,8 +7,6 @@ own daemon, settings and project in a temporary folder, and removes them. `afiel
 from __future__ import annotations
 
 import argparse
-import shutil
-import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +32,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     rows = demo.run()
     count = sum(row["ok"] for row in rows)
     good = count == len(rows)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    text = f"{demo_text(rows, width)}\n{count} of {len(rows)} steps did what they show"
+    text = f"{demo_text(rows, terminal.width)}\n{count} of {len(rows)} steps did what they show"
     terminal.result({"place": args.place, "ok": good, "steps": rows}, text)
     return 0 if good else 1
 

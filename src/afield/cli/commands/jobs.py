@@ -6,8 +6,6 @@ A job is started by `afield run -d …` or `afield python -d …`; it runs on wi
 from __future__ import annotations
 
 import argparse
-import shutil
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -29,6 +27,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """List."""
     rows = ask("jobs", args, terminal, all=args.all)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    terminal.result(rows, jobs_text(rows, time.time(), every=args.all, width=width))
+    terminal.result(rows, jobs_text(rows, time.time(), every=args.all, width=terminal.width))
     return 0
