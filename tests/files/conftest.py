@@ -3,20 +3,12 @@
 import os
 import shutil
 import stat
-import sys
 import tempfile
-from pathlib import Path
 
 import pytest
+import pythons
 
 from afield.testing.files import FilesWorker
-
-
-def find_pythons():
-    found = sorted(
-        Path.home().glob(".pyenv/versions/3.*/bin/python"), key=lambda path: int(path.parts[-3].split(".")[1])
-    )
-    return [str(path) for path in found] or [sys.executable]
 
 
 def writable(function, path, _):
@@ -44,6 +36,6 @@ def worker(root):
         yield found
 
 
-@pytest.fixture(params=find_pythons(), ids=lambda path: path.split("/")[-3] if "/.pyenv/" in path else "this")
+@pytest.fixture(params=pythons.found().values(), ids=[f"3.{minor}" for minor in pythons.found()])
 def python(request):
     return request.param
